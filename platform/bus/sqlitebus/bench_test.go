@@ -1,0 +1,12 @@
+package sqlitebus_test
+
+import (
+	"testing"
+
+	"trama/platform/bus"
+	"trama/platform/bus/bustest"
+)
+
+func BenchmarkBus(b *testing.B) {
+	bustest.Bench(b, func(b *testing.B) bus.Bus { return open(b, b.TempDir()) })
+}

@@ -1,0 +1,165 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"trama/contracts/events"
+	"trama/platform/clock"
+	"trama/platform/crash"
+	"trama/platform/fault"
+	"trama/platform/outbox"
+	"trama/platform/telemetry"
+	"trama/services/marketing/internal/lead"
+)
+
+const (
+	remindBatch    = 64              // leads read at a time
+	remindParallel = 16              // reminders recorded at a time, so that they share a commit
+	longestSleep   = time.Minute     // a machine that was suspended, or a clock set anew, is noticed after this
+	failurePause   = 2 * time.Second // after the store failed
+	coursePatience = 1 * time.Second // for academics to tell a title
+)
+
+// Remind publishes the reminders that are due. Several instances may run at
+// once: each step is taken by one of them.
+type Remind struct {
+	Leads      Leads
+	Agenda     Agenda
+	Enrolments Enrolments
+	Courses    Courses
+	Keys       lead.Keys
+	Schedule   lead.Schedule
+	Life       time.Duration // how long after its time a reminder is still worth mailing
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Crash      *crash.Points
+}
+
+// Run works until ctx ends. It sleeps until the next reminder is due, but no
+// longer than the shortest delay: a lead registered in another process meanwhile
+// cannot be due sooner.
+func (r *Remind) Run(ctx context.Context) error {
+	failing := false
+	for ctx.Err() == nil {
+		pause, err := r.pass(telemetry.Start(ctx))
+		if err != nil && ctx.Err() == nil {
+			if pause = failurePause; !failing { // once per outage
+				r.Log.WarnContext(ctx, "marketing: reminders wait", "kind", fault.KindOf(err).String(), "error", err)
+			}
+		}
+		failing = err != nil
+		_ = r.Clock.Wait(ctx, pause) // ends early with ctx only
+	}
+	return nil
+}
+
+// pass gives what is due and tells how long nothing else will be.
+func (r *Remind) pass(ctx context.Context) (time.Duration, error) {
+	for ctx.Err() == nil {
+		n, err := r.Due(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if n < remindBatch {
+			break
+		}
+	}
+	next, err := r.Agenda.NextDue(ctx)
+	if err != nil {
+		return 0, err
+	}
+	pause := longestSleep
+	if s := r.Schedule.Shortest(); s > 0 {
+		pause = min(pause, s)
+	}
+	if !next.IsZero() {
+		pause = min(pause, max(next.Sub(r.Clock.Now()), time.Millisecond))
+	}
+	return pause, nil
+}
+
+// Due gives the reminders of one batch and says how many leads it looked at.
+func (r *Remind) Due(ctx context.Context) (int, error) {
+	leads, err := r.Agenda.Due(ctx, r.Clock.Now(), remindBatch)
+	if err != nil {
+		return 0, err
+	}
+	var g errgroup.Group // without a shared context: one lead that fails must not keep the others waiting
+	g.SetLimit(remindParallel)
+	titles := r.titles(ctx, leads)
+	for _, l := range leads {
+		g.Go(func() error { return r.one(ctx, l, titles[l.CourseID]) })
+	}
+	return len(leads), g.Wait()
+}
+
+// one takes the due step of a lead: recorded with its event, or not at all.
+func (r *Remind) one(ctx context.Context, l lead.Lead, title string) error {
+	enrolled, err := r.Enrolments.IsEnrolled(ctx, r.Keys.Digest(l.Email), l.CourseID)
+	if err != nil {
+		return err
+	}
+	given := false
+	_, err = r.Leads.Update(ctx, l.ID, func(l *lead.Lead) ([]outbox.Message, error) {
+		given = false
+		now := r.Clock.Now()
+		if enrolled { // the enrolment came while the lead was being registered
+			l.Enrol(now)
+			return nil, nil
+		}
+		step, ok := l.Remind(now, r.Schedule)
+		if !ok {
+			return nil, nil
+		}
+		given = true
+		if l.CourseTitle == "" {
+			l.CourseTitle = title
+		}
+		return []outbox.Message{r.reminder(*l, step, now)}, nil
+	})
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return nil // erased meanwhile
+	}
+	if err == nil && given {
+		r.Crash.At("marketing.reminded")
+	}
+	return wrap("give a reminder", err)
+}
+
+func (r *Remind) reminder(l lead.Lead, step int, now time.Time) outbox.Message {
+	m := events.LembreteDevido{
+		LeadID: l.ID,
+		Pessoa: events.Pessoa{Nome: l.Name, Email: l.Email},
+		Passo:  step,
+		Passos: len(r.Schedule),
+		Token:  r.Keys.Token(l.ID),
+		Limite: now.Add(r.Life).UTC().Format(time.RFC3339),
+	}
+	if l.CourseTitle != "" { // without a title the mail speaks of the school
+		m.Curso = &events.Curso{ID: l.CourseID, Titulo: l.CourseTitle}
+	}
+	return outbox.Message{Type: events.TypeLembreteDevido, Subject: l.ID, Data: m}
+}
+
+// titles asks academics for the titles it could not tell at registration, each
+// once. Without an answer the reminder goes out without a title.
+func (r *Remind) titles(ctx context.Context, leads []lead.Lead) map[string]string {
+	ctx, cancel := context.WithTimeout(ctx, coursePatience)
+	defer cancel()
+	titles := map[string]string{}
+	for _, l := range leads {
+		if _, asked := titles[l.CourseID]; asked || l.CourseID == "" || l.CourseTitle != "" {
+			continue
+		}
+		title, active, err := r.Courses.Course(ctx, l.CourseID)
+		if err != nil || !active {
+			title = ""
+		}
+		titles[l.CourseID] = title
+	}
+	return titles
+}
