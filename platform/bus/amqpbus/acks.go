@@ -1,6 +1,7 @@
 package amqpbus
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,12 @@ type acks struct {
 	base    uint64 // tag of entries[0]
 	entries []ackEntry
 	ready   []uint64 // done, in order of completion
+	said    []string // the latest events acknowledged, at most maxSaid
 }
+
+// maxSaid bounds how many acknowledged events are remembered. A quorum queue may
+// lose the acknowledgements sent just before a channel closes, and deliver again.
+const maxSaid = 2000
 
 func newAcks(ch *amqp.Channel) *acks {
 	return &acks{ch: ch, base: 1, more: make(chan struct{}, 1)}
@@ -66,6 +72,7 @@ func (a *acks) flush() error {
 	for ; n < len(a.entries) && a.entries[n].state != open; n++ {
 		if a.entries[n].state == done {
 			upTo = a.base + uint64(n)
+			a.said = append(a.said, a.entries[n].id)
 		}
 	}
 	a.entries = a.entries[n:]
@@ -75,7 +82,11 @@ func (a *acks) flush() error {
 		if tag >= a.base {
 			single = append(single, tag)
 			a.entries[tag-a.base].state = acked
+			a.said = append(a.said, a.entries[tag-a.base].id)
 		}
+	}
+	if over := len(a.said) - maxSaid; over > 0 {
+		a.said = append([]string(nil), a.said[over:]...)
 	}
 	a.ready = a.ready[:0]
 	a.mu.Unlock()
@@ -119,11 +130,12 @@ func (a *acks) oldest() time.Time {
 	return time.Time{}
 }
 
-// unsaid gives the events that were done but not acknowledged when the channel
-// was lost.
-func (a *acks) unsaid() (ids []string) {
+// finished gives the events that were done when the channel ended and may yet
+// come again: those not acknowledged, and the latest acknowledged.
+func (a *acks) finished() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	ids := slices.Clone(a.said)
 	for _, e := range a.entries {
 		if e.state == done && e.id != "" {
 			ids = append(ids, e.id)

@@ -35,7 +35,7 @@ type consumer struct {
 	epoch uint64              // number of the present channel
 	open  *attached           // nil while there is none
 	spent map[string]attempts // by event id: failures so far, for when it comes again
-	saved map[string]bool     // by event id: done, but not acknowledged when the channel was lost
+	saved map[string]bool     // by event id: done when its channel ended; should it come again, it is acknowledged unseen
 
 	drain    sync.Once
 	drainErr error
@@ -120,7 +120,7 @@ func (c *consumer) attach(conn *amqp.Connection) (*attached, error) {
 	c.mu.Lock()
 	c.epoch++
 	c.open = at
-	if len(c.spent)+len(c.saved) > 2*c.window { // of events that went elsewhere
+	if len(c.spent)+len(c.saved) > 2*c.window+maxSaid { // of events that went elsewhere
 		clear(c.spent)
 		clear(c.saved)
 	}
@@ -250,7 +250,7 @@ func (c *consumer) detach(at *attached) {
 	at.acker.Wait()
 	_ = at.acks.flush() // when we, not the broker, gave it up
 	c.mu.Lock()
-	for _, id := range at.acks.unsaid() {
+	for _, id := range at.acks.finished() {
 		c.saved[id] = true
 	}
 	c.mu.Unlock()
