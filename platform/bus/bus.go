@@ -17,13 +17,20 @@
 //   - A handler that fails is tried again with growing pauses: for ever when
 //     the fault's kind is transient, up to MaxAttempts otherwise, not at all
 //     when the kind cannot succeed (Malformed, Invalid, NotFound, Forbidden...).
-//     Then the event is parked as a dead letter with its reason, and the
-//     subscription lives on.
+//     Meanwhile the event waits in the subscription's Parking, on disk, with its
+//     attempts and the time of the next one, and whatever follows of its subject
+//     waits behind it, in order; other subjects flow on. An event that is given
+//     up stays there as a dead letter, with everything behind it, until an
+//     operator retries, edits or drops it. The subscription lives on.
+//   - What is no event (broken JSON, missing attributes, an unknown type, more
+//     than MaxEventBytes) becomes a dead letter with the reason.
+//   - Every event published is kept in the log, which Read reads.
 package bus
 
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -54,14 +61,27 @@ type Publisher interface {
 // drained past its deadline; an interrupted try does not spend an attempt.
 type Handler func(ctx context.Context, e Event) error
 
+// BatchHandler does the work for several events at once, in one transaction of
+// its own: in order of each subject, no event twice. An error undoes all of it;
+// the events are then tried one by one, so that one that fails fails alone.
+type BatchHandler func(ctx context.Context, events []Event) error
+
 // Subscription names a durable interest and, for those that consume, the work.
 type Subscription struct {
 	Name        string        // "academics.pagamentos": durable name, never changed lightly
 	Types       []string      // event types it receives
+	Former      []string      // event types it received once and wants no longer
 	MaxInFlight int           // handlers at a time; 0 means 32
 	MaxAttempts int           // tries for faults that are not transient; 0 means 8
-	Backoff     time.Duration // first pause after a failure, doubled each time up to a minute; 0 means 200 ms
+	Backoff     time.Duration // first pause after a failure, doubled each time; 0 means 200 ms
+	MaxBackoff  time.Duration // longest pause; 0 means one minute
 	Handler     Handler       // nil in Declare
+	Batch       BatchHandler  // in place of Handler
+	MaxBatch    int           // events in one call of Batch; 0 means 100
+	// Rebuildable says that handling an event again does no harm: the
+	// subscription feeds a read model. Only such a one may be replayed again.
+	Rebuildable bool
+	Parking     Parking // where events wait that cannot be handled now; required by Subscribe
 }
 
 // Consumer is a running subscription.
@@ -78,22 +98,42 @@ type Bus interface {
 	// on is missed by them. Idempotent; called with the whole system's
 	// subscriptions by every process before anything is published.
 	Declare(ctx context.Context, subscriptions ...Subscription) error
-	// Subscribe starts consuming. Idempotent Declare included.
+	// Subscribe starts consuming. Idempotent Declare included. Of all consumers
+	// of one name, in all processes, the one works that holds the lease of the
+	// subscription's Parking; when it ends or dies, another takes over.
 	Subscribe(ctx context.Context, s Subscription) (Consumer, error)
-	// DeadLetters lists what a subscription parked, oldest first.
-	DeadLetters(ctx context.Context, subscription string, limit int) ([]DeadLetter, error)
+	// Read calls fn for every event of the log that q selects, in log order, until
+	// the log's end (q.Follow: until ctx ends, whose error it then gives), q.Limit,
+	// or the first error of fn, which it returns.
+	Read(ctx context.Context, q Query, fn func(LogEntry) error) error
+	// Backlog gives how many events a subscription has not taken yet.
+	Backlog(ctx context.Context, subscription string) (int64, error)
 	// Ping says whether the engine answers; nil is healthy.
 	Ping(ctx context.Context) error
 	// Close releases everything; consumers must have been drained.
 	Close() error
 }
 
-// DeadLetter is an event that a subscription gave up on.
-type DeadLetter struct {
-	Subscription string
-	Event        Event
-	Reason       string // the error chain of the last attempt, for operators
-	Kind         string // fault kind of the last attempt
-	Attempts     int
-	ParkedAt     time.Time
+// Query selects events of the log; zero values select everything.
+type Query struct {
+	After   string    // position of a LogEntry: what follows it
+	From    time.Time // not older than this, by the time of publishing (a driver may begin somewhat earlier)
+	Types   []string
+	Subject string
+	ID      string
+	Follow  bool // wait for more at the end of the log
+	Limit   int
+}
+
+// Selects says whether q wants e, as far as the event itself can tell.
+func (q Query) Selects(e Event) bool {
+	return (len(q.Types) == 0 || slices.Contains(q.Types, e.Type)) &&
+		(q.Subject == "" || q.Subject == e.Subject) && (q.ID == "" || q.ID == e.ID) &&
+		!e.Time.Before(q.From)
+}
+
+// LogEntry is an event of the log with its place.
+type LogEntry struct {
+	Position string // opaque, for Query.After of the same driver
+	Event    Event
 }

@@ -11,7 +11,7 @@ import (
 
 // MaxEventBytes bounds one encoded event. Facts are small; what is larger
 // belongs in a store, with its id in the event.
-const MaxEventBytes = 16 << 20
+const MaxEventBytes = 1 << 20
 
 // longestName bounds ids and types: AMQP carries them in 255 bytes.
 const longestName = 200
