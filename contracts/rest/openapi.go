@@ -25,7 +25,7 @@ var document string
 
 // Services lists the documents in the order in which they are shown.
 func Services() []string {
-	return []string{"academico", "marketing", "financeiro", "notificacoes", "simulador"}
+	return []string{"academico", "marketing", "financeiro", "notificacoes", "operacao", "simulador"}
 }
 
 // Source gives the document of one service as it was written; it panics for a
