@@ -32,6 +32,7 @@ type Config struct {
 	StopTimeout   time.Duration `key:"stopTimeout" default:"30s" help:"how long an orderly stop may take before the process ends anyway"`
 
 	Log       Log               `key:"log"`
+	Telemetry Telemetry         `key:"telemetry"`
 	Internal  Internal          `key:"internal"`
 	Bus       Bus               `key:"bus"`
 	Stores    Stores            `key:"stores"`
@@ -54,6 +55,13 @@ type Log struct {
 	Format string `key:"format" default:"text" help:"text or json"`
 }
 
+// Telemetry says where traces and metrics go beside the process's own memory.
+type Telemetry struct {
+	OTLP   string  `key:"otlp" help:"http(s) base URL of an OpenTelemetry collector, as http://127.0.0.1:4318; empty: spans stay in memory"`
+	Sample float64 `key:"sample" default:"1" help:"part of new traces sent to the collector, above 0 to 1"`
+	Spans  int     `key:"spans" default:"20000" help:"spans each process remembers for trama trace"`
+}
+
 // Internal is where a process that runs only some modules serves the others.
 type Internal struct {
 	Listen string `key:"listen" default:"127.0.0.1:0" help:"address for calls from other processes; port 0 picks a free one and announces it in the data folder"`
@@ -61,7 +69,7 @@ type Internal struct {
 
 // Bus says which engine carries events.
 type Bus struct {
-	URL    config.Secret `key:"url" help:"amqp://user:password@host:5672/ for RabbitMQ; empty: the embedded bus in the data folder"`
+	URL    config.Secret `key:"url" help:"amqp:// for RabbitMQ, postgres:// for PostgreSQL, nats:// for NATS JetStream, kafka://host:9092,… for Kafka; empty: the embedded bus in the data folder"`
 	Prefix string        `key:"prefix" default:"trama" help:"begins the names of exchanges and queues on a broker"`
 }
 
@@ -122,8 +130,12 @@ func (c *Config) Check() []config.Problem {
 	add(oneOf(c.Log.Level, "debug", "info", "warn", "error"), "log.level", "must be debug, info, warn or error", "info")
 	add(oneOf(c.Log.Format, "text", "json"), "log.format", "must be text or json", "text")
 	bus := c.Bus.URL.Reveal()
-	add(bus == "" || isURL(bus, "amqp", "amqps"), "bus.url", "must be an amqp:// or amqps:// address, or empty", "amqp://guest:guest@127.0.0.1:5672/")
+	add(bus == "" || isURL(bus, "amqp", "amqps", "postgres", "postgresql", "nats", "tls", "kafka"), "bus.url",
+		"must be an amqp://, amqps://, postgres://, nats:// or kafka:// address, or empty", "amqp://guest:guest@127.0.0.1:5672/")
 	add(c.Bus.Prefix != "" && !strings.ContainsAny(c.Bus.Prefix, " *#"), "bus.prefix", "must be a plain word", "trama")
+	add(c.Telemetry.OTLP == "" || isURL(c.Telemetry.OTLP, "http", "https"), "telemetry.otlp", "must be an http:// or https:// address, or empty", "http://127.0.0.1:4318")
+	add(c.Telemetry.Sample > 0 && c.Telemetry.Sample <= 1, "telemetry.sample", "must be above 0 and at most 1", "0.1")
+	add(c.Telemetry.Spans >= 1, "telemetry.spans", "must be at least 1", "20000")
 	add(c.Stores.MaxBatch >= 1, "stores.maxBatch", "must be at least 1", "128")
 	add(c.Stores.MaxConns >= 2, "stores.maxConns", "must be at least 2", "8")
 	for _, service := range storeServices {

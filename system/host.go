@@ -35,6 +35,7 @@ import (
 	"trama/platform/id"
 	"trama/platform/module"
 	"trama/platform/store"
+	"trama/platform/telemetry"
 	"trama/services/academics"
 )
 
@@ -51,6 +52,11 @@ type Options struct {
 	// Listener is the gateway's socket when somebody else opened it (the
 	// supervisor, so that a restart of the gateway refuses no connection).
 	Listener net.Listener
+	// Bus is the event bus when somebody else made it (a simulation); else the
+	// configuration says which.
+	Bus bus.Bus
+	// Version of the program, told with traces.
+	Version string
 	// Clock is the machine's when nil.
 	Clock clock.Clock
 	// Note is told what is being done, for a person who waits. May be nil.
@@ -77,6 +83,7 @@ type Host struct {
 	cancel   context.CancelFunc // ends a start under way; nil before the first
 	turn     chan struct{}      // held by a start or a stop; guards what follows
 
+	telemetry *telemetry.Recorder
 	steps     atomic.Int64 // migrations run by this start
 	stores    map[string]*openStore
 	services  []module.Service
@@ -111,7 +118,6 @@ func New(o Options) *Host {
 		}
 	}
 	h.resolver = discovery.First(discovery.Static(static), h.registry)
-	h.network = call.New(h.resolver)
 	return h
 }
 
@@ -177,6 +183,9 @@ func (h *Host) begin(cancel context.CancelFunc) error {
 }
 
 func (h *Host) start(ctx context.Context) error {
+	if err := h.record(); err != nil {
+		return err
+	}
 	if err := h.listen(); err != nil {
 		return err
 	}
@@ -271,6 +280,7 @@ func (h *Host) modules() []module.Module {
 func (h *Host) consume(ctx context.Context) error {
 	for _, m := range h.modules() {
 		for _, s := range m.Subscriptions {
+			s.Parking = h.stores[Entry{Module: m.Name}.Service()].lot
 			c, err := h.bus.Subscribe(ctx, s)
 			if err != nil {
 				return fmt.Errorf("%s: subscription %s: %w", m.Name, s.Name, err)

@@ -60,7 +60,7 @@ func (h *Host) release(ctx context.Context) error {
 	if h.gateway != nil {
 		h.gateway.Drain()
 	}
-	if len(h.announce) > 0 { // those who read the registry a moment ago still come here
+	if len(h.announce) > 0 && h.internal != nil { // those who read the registry a moment ago still come here
 		_ = h.Clock.Wait(ctx, leaveTime)
 	}
 	h.announce = nil
@@ -83,7 +83,10 @@ func (h *Host) release(ctx context.Context) error {
 	if h.siteCalls != nil {
 		h.siteCalls.CloseIdleConnections()
 	}
-	h.network.Close()
+	if h.network != nil {
+		h.network.Close()
+	}
+	step("telemetry", h.telemetry.Close)
 	return errors.Join(errs...)
 }
 

@@ -8,10 +8,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"trama/platform/bus/amqpbus"
-	"trama/platform/bus/sqlitebus"
 	"trama/platform/module"
 	"trama/platform/outbox"
+	"trama/platform/parking"
+	"trama/platform/schedule"
 	"trama/platform/store"
 	"trama/platform/store/migration"
 	"trama/platform/store/mongostore"
@@ -22,6 +22,8 @@ import (
 	"trama/services/identity"
 	"trama/services/marketing"
 	"trama/services/notifications"
+	"trama/services/operations"
+	"trama/services/operations/agent"
 	"trama/services/payments"
 )
 
@@ -70,6 +72,9 @@ func (h *Host) builders() map[string]func(module.Deps) (module.Service, error) {
 			cfg.MailboxDir = h.Dir.Path("correio")
 			return notifications.New(cfg, d)
 		},
+		"operations": func(d module.Deps) (module.Service, error) {
+			return operations.New(operations.Config{Services: storeServices, Log: h.bus}, d)
+		},
 		"acquirersim": func(d module.Deps) (module.Service, error) {
 			cfg := c.Acquirersim
 			if cfg.CallbackURL == "" {
@@ -85,6 +90,8 @@ type openStore struct {
 	db    store.DB
 	box   *outbox.Box
 	mongo *mongostore.DB
+	lot   agent.Lot     // where the service's subscriptions park
+	desk  schedule.Desk // of its scheduled tasks
 }
 
 func (s *openStore) close() error {
@@ -141,6 +148,8 @@ func (h *Host) open(ctx context.Context, service string, s *openStore) error {
 	}
 	s.db = db
 	s.box = outbox.New(db, sources[service], h.Clock, h.ids)
+	s.box.Crash = h.Crash
+	s.lot = parking.New(db, h.Clock, process())
 	return h.migrate(ctx, service, db)
 }
 
@@ -194,27 +203,6 @@ func Migrate(ctx context.Context, service string, db store.DB) (int, error) {
 	return platform + own, nil
 }
 
-// openBus opens the event bus and declares the whole system's subscriptions.
-func (h *Host) openBus(ctx context.Context) error {
-	if u := h.Config.Bus.URL.Reveal(); u != "" {
-		b, err := amqpbus.Open(ctx, amqpbus.Options{URL: u, Prefix: h.Config.Bus.Prefix, Clock: h.Clock, Logger: h.Log.With("part", "bus")})
-		if err != nil {
-			return fmt.Errorf("bus: %w", reason(err))
-		}
-		h.bus = b
-	} else {
-		b, err := sqlitebus.Open(ctx, sqlitebus.Options{Dir: h.Dir.Path("bus"), Clock: h.Clock, Logger: h.Log.With("part", "bus"), Crash: h.Crash})
-		if err != nil {
-			return fmt.Errorf("bus: %w%s", reason(err), remedy(err, h.Dir.Path("bus")))
-		}
-		h.bus = b
-	}
-	if err := h.bus.Declare(ctx, Subscriptions()...); err != nil {
-		return fmt.Errorf("bus: declare the subscriptions: %w", reason(err))
-	}
-	return nil
-}
-
 // startRelays carries the outboxes of the services here to the bus.
 func (h *Host) startRelays() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -227,7 +215,7 @@ func (h *Host) startRelays() {
 		if source == nil {
 			continue
 		}
-		relay := outbox.Relay{Source: source, Bus: h.bus, Clock: h.Clock, Log: h.Log.With("service", s.Name, "part", "relay"), Crash: h.Crash}
+		relay := outbox.Relay{Source: source, Bus: h.bus, Clock: h.Clock, Log: h.Log.With("service", s.Name, "part", "relay"), Crash: h.Crash, Telemetry: h.telemetry.For(s.Name)}
 		h.relays.Go(func() {
 			if err := relay.Run(ctx); err != nil {
 				h.Log.Error("relay ended", "service", s.Name, "error", err)

@@ -66,6 +66,7 @@ func Table() []Entry {
 				sub("notifications.estornos", events.TypePagamentoEstornado),
 				sub("notifications.lembretes", events.TypeLembreteDevido, events.TypeLeadDescadastrado),
 			}},
+		{Module: "operations.api", About: "what operators see and do: dead letters, events, tasks, traces", Needs: []string{"bus", "every service with a store"}},
 		{Module: "acquirersim.api", About: "simulated card acquirer, pix and boleto (a trial's stand-in for a real one)", Needs: []string{"store", "the gateway's public URL"}},
 	}
 }
@@ -73,7 +74,7 @@ func Table() []Entry {
 // groups are names for sets of services.
 var groups = map[string][]string{
 	"school": {"marketing", "payments", "academics", "identity", "notifications"},
-	"edge":   {"gateway", "site"},
+	"edge":   {"gateway", "site", "operations"},
 }
 
 // Services gives the names of all services, in table order.

@@ -64,6 +64,7 @@ func (h *Host) handlers() (map[string]http.Handler, error) {
 			handlers[service] = h.chain(service, m)
 		}
 	}
+	h.serveAgents()
 	if h.has("site.web") {
 		pages, err := h.site()
 		if err != nil {
@@ -217,18 +218,19 @@ func (h *Host) door(ctx context.Context) (string, error) {
 	return hostOf(urls[0]), nil
 }
 
-// announceAll tells other processes of this machine what runs here.
+// announceAll tells other processes of this machine what runs here; also when the
+// system is alone, for the operators' commands.
 func (h *Host) announceAll() error {
-	if h.internal == nil {
-		return nil
-	}
-	var services []string
-	for _, s := range Services() {
-		if s != "gateway" && h.answers(s) {
-			services = append(services, s)
+	var entries []filediscovery.Entry
+	if h.internal != nil {
+		var services []string
+		for _, s := range Services() {
+			if s != "gateway" && h.answers(s) {
+				services = append(services, s)
+			}
 		}
+		entries = append(entries, filediscovery.Entry{Process: "internal", URL: "http://" + Reachable(h.internal.listener.Addr().String()), Services: services})
 	}
-	entries := []filediscovery.Entry{{Process: "internal", URL: "http://" + Reachable(h.internal.listener.Addr().String()), Services: services}}
 	if h.public != nil {
 		entries = append(entries, filediscovery.Entry{Process: "gateway", URL: "http://" + Reachable(h.public.listener.Addr().String()), Services: []string{"gateway"}})
 	}

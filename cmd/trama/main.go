@@ -28,8 +28,14 @@ type cli struct {
 	Set    map[string]string `help:"Set one configuration key; may be repeated. trama config print lists the keys." placeholder:"KEY=VALUE" short:"s" mapsep:"none"`
 	Data   string            `help:"Data folder. Default: ./trama-data." placeholder:"FOLDER"`
 
-	Up       upCmd       `cmd:"" help:"Run the whole system on this machine."`
-	Serve    serveCmd    `cmd:"" help:"Run some modules, services or groups in this process."`
+	Up            upCmd            `cmd:"" help:"Run the whole system on this machine."`
+	Serve         serveCmd         `cmd:"" help:"Run some modules, services or groups in this process."`
+	Deadletter    deadletterCmd    `cmd:"" help:"See and mend what subscriptions could not handle."`
+	Events        eventsCmd        `cmd:"" help:"Follow, show and replay the event log."`
+	Subscriptions subscriptionsCmd `cmd:"" help:"List the subscriptions with what waits for each."`
+	Tasks         tasksCmd         `cmd:"" help:"List the scheduled tasks, or run one now."`
+	Trace         traceCmd         `cmd:"" help:"Show one request through every service it reached."`
+
 	Modules  modulesCmd  `cmd:"" help:"List the modules: what each does, needs and waits for."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the tables of the stores up to date, or show what is pending."`
 	Database databaseCmd `cmd:"" help:"Make PostgreSQL roles, databases or schemas for the services."`

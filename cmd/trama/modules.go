@@ -68,7 +68,7 @@ func wrap(text string) []string {
 	return lines
 }
 
-const groupsLine = "Groups of services: school (marketing, payments, academics, identity,\nnotifications), edge (gateway, site), all"
+const groupsLine = "Groups of services: school (marketing, payments, academics, identity,\nnotifications), edge (gateway, site,\noperations), all"
 
 // waitsFor gives the names of the events that wake a module.
 func waitsFor(e system.Entry) []string {

@@ -15,6 +15,7 @@ import (
 	"trama/platform/discovery"
 	"trama/platform/httpx"
 	"trama/platform/id"
+	"trama/platform/telemetry"
 )
 
 // Deps is what the host gives to the gateway.
@@ -36,6 +37,12 @@ type Deps struct {
 	Checks []Check
 	// Routes is the route table; nil means Routes().
 	Routes []Route
+	// Telemetry takes a server span of every request, but for probes and files, and
+	// a client span of each that goes to another process. Nil: nobody does.
+	Telemetry *telemetry.Recorder
+	// Template gives the route template of a request as a service sees it
+	// (httpx.Templates), after which spans and measurements are named. Nil: none.
+	Template func(*http.Request) string
 }
 
 // Gateway is the door. It is an http.Handler and safe for concurrent use.
@@ -75,17 +82,18 @@ func New(cfg Config, d Deps) (*Gateway, error) {
 	g := &Gateway{cfg: cfg.filled(), deps: d, table: table, proxies: map[string]http.Handler{}}
 	g.transport = newTransport(g.cfg.Upstream)
 	for _, service := range table.Services() {
-		g.proxies[service] = newProxy(&upstream{
+		g.proxies[service] = newProxy(traced(service, d.Telemetry, &upstream{
 			service: service, resolver: d.Resolver, next: g.transport, clock: d.Clock,
 			skipFor: g.cfg.Upstream.SkipFor, skip: map[string]time.Time{},
-		}, d.Log)
+		}), d.Log)
 	}
 	if g.health, err = newHealth(g.cfg.Health, d.Clock, d.Log, g.fillChecks(d.Checks)); err != nil {
 		return nil, err
 	}
-	first := []httpx.Middleware{httpx.WithLogger(d.Log), httpx.RequestID(d.IDs.New), httpx.Trace, httpx.Language}
-	g.probes = httpx.Chain(http.HandlerFunc(g.probe), append(slices.Clone(first), httpx.Recover)...)
+	first := []httpx.Middleware{httpx.WithLogger(d.Log), httpx.RequestID(d.IDs.New)}
+	g.probes = httpx.Chain(http.HandlerFunc(g.probe), append(slices.Clone(first), httpx.Trace, httpx.Language, httpx.Recover)...)
 	g.door = httpx.Chain(http.HandlerFunc(g.serve), append(first,
+		httpx.Traced(d.Telemetry.For("gateway"), g.template), httpx.Language,
 		httpx.AccessLog(time.Now), // measures with the monotonic clock
 		httpx.Recover, g.target, httpx.BodyLimit(g.cfg.MaxBody), d.Auth.Middleware)...)
 	return g, nil

@@ -55,7 +55,7 @@ type upstream struct {
 }
 
 // newProxy makes the handler that sends requests to the upstream.
-func newProxy(u *upstream, log *slog.Logger) http.Handler {
+func newProxy(u http.RoundTripper, log *slog.Logger) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport:  u,
 		BufferPool: &buffers{},

@@ -46,6 +46,7 @@ func Routes() []Route {
 		{Prefix: "/financeiro", Versions: v1, Service: "payments"},
 		{Prefix: "/academico", Versions: v1, Service: "academics"},
 		{Prefix: "/notificacoes", Versions: v1, Service: "notifications"},
+		{Prefix: "/operacao", Versions: v1, Service: "operations"},
 		{Prefix: "/simulador", Versions: v1, Service: "acquirersim"},
 		{Prefix: "/openapi.json", Versions: v1, Service: ServiceDocs},
 		{Prefix: "/asyncapi.json", Versions: v1, Service: ServiceDocs},

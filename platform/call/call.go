@@ -18,7 +18,6 @@ package call
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -42,8 +41,9 @@ const maxMessage = 4 << 20
 // Network is the calls of one process: the services it serves and the way to
 // the others.
 type Network struct {
-	resolver discovery.Resolver
-	http     *http.Client
+	resolver  discovery.Resolver
+	http      *http.Client
+	telemetry *telemetry.Recorder
 
 	mu      sync.Mutex
 	servers map[string]*connect.Server
@@ -52,9 +52,16 @@ type Network struct {
 	next    map[string]int
 }
 
+// Option changes a Network.
+type Option func(*Network)
+
+// WithTelemetry makes every call a client span and, where it is served, a server
+// span of the service; nil makes none.
+func WithTelemetry(rec *telemetry.Recorder) Option { return func(n *Network) { n.telemetry = rec } }
+
 // New makes a network that finds other processes through the resolver.
-func New(resolver discovery.Resolver) *Network {
-	return &Network{
+func New(resolver discovery.Resolver, opts ...Option) *Network {
+	n := &Network{
 		resolver: resolver,
 		http: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
@@ -67,6 +74,10 @@ func New(resolver discovery.Resolver) *Network {
 		remote:  map[string]connect.Transport{},
 		next:    map[string]int{},
 	}
+	for _, opt := range opts {
+		opt(n)
+	}
+	return n
 }
 
 // Serve makes a service's calls available in this process. Called while the
@@ -76,7 +87,7 @@ func (n *Network) Serve(service string, register func(*connect.Server)) {
 	defer n.mu.Unlock()
 	s, ok := n.servers[service]
 	if !ok {
-		s = connect.NewServer(serverInterceptor)
+		s = connect.NewServer(serverInterceptor(n.telemetry.For(service)))
 		n.servers[service] = s
 		n.local[service] = connectinprocess.New(s)
 	}
@@ -145,73 +156,6 @@ func (n *Network) way(ctx context.Context, service string) (connect.Transport, e
 		n.remote[base] = way
 	}
 	return way, nil
-}
-
-// bare hides the values of a context and keeps its deadline and cancellation.
-type bare struct{ context.Context }
-
-func (bare) Value(any) any { return nil }
-
-func serverInterceptor(next connect.ServerFunc) connect.ServerFunc {
-	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) (err error) {
-		if err := ctx.Err(); err != nil {
-			return encode(err)
-		}
-		parent := ""
-		if info, ok := connect.CallInfoForServerContext(ctx); ok {
-			parent = info.RequestHeader().Get("traceparent")
-		}
-		defer func() {
-			if r := recover(); r != nil {
-				err = encode(panicError(spec.Procedure, r))
-			}
-		}()
-		callee := telemetry.Start(telemetry.WithTraceParent(bare{ctx}, parent))
-		return encode(next(callee, spec, stream))
-	}
-}
-
-func (n *Network) clientInterceptor(next connect.ClientFunc) connect.ClientFunc {
-	return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
-		if info, ok := connect.CallInfoForClientContext(ctx); ok {
-			if tp := telemetry.TraceParent(ctx); tp != "" {
-				info.RequestHeader().Set("traceparent", tp)
-			}
-		}
-		s, err := next(ctx, spec)
-		if err != nil {
-			return nil, decode(ctx, err)
-		}
-		return &clientStream{ClientStream: s, ctx: ctx, network: n}, nil
-	}
-}
-
-// forget tells the resolver that what it gave could not be reached.
-func (n *Network) forget(err error) error {
-	if err != nil && !errors.Is(err, io.EOF) && fault.KindOf(err) == fault.Unavailable {
-		discovery.Invalidate(n.resolver)
-	}
-	return err
-}
-
-// clientStream turns what arrives from the other side into faults.
-type clientStream struct {
-	connect.ClientStream
-	ctx     context.Context
-	network *Network
-}
-
-func (s *clientStream) Send(msg any) error { return s.decode(s.ClientStream.Send(msg)) }
-
-func (s *clientStream) Receive(msg any) error { return s.decode(s.ClientStream.Receive(msg)) }
-
-func (s *clientStream) CloseSend() error { return s.decode(s.ClientStream.CloseSend()) }
-
-func (s *clientStream) decode(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	return s.network.forget(decode(s.ctx, err))
 }
 
 func unavailable(cause error) *fault.Error {

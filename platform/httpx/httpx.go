@@ -23,6 +23,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"trama/platform/telemetry"
 )
 
 // DefaultBodyLimit is the largest request body accepted by Service, in bytes.
@@ -49,6 +51,8 @@ type options struct {
 	inner     []Middleware
 	aliases   map[string]string
 	inside    bool
+	telemetry *telemetry.Recorder
+	route     func(*http.Request) string
 }
 
 // WithBodyLimit sets the largest body in bytes instead of DefaultBodyLimit.
@@ -69,6 +73,11 @@ func WithMiddleware(m ...Middleware) Option {
 	return func(o *options) { o.inner = append(o.inner, m...) }
 }
 
+// WithTelemetry makes the chain record each request as Traced does.
+func WithTelemetry(rec *telemetry.Recorder, route func(*http.Request) string) Option {
+	return func(o *options) { o.telemetry, o.route = rec, route }
+}
+
 // Inside leaves the access log to the gateway in front, which runs in the same
 // process and has written the line already.
 func Inside() Option { return func(o *options) { o.inside = true } }
@@ -82,7 +91,7 @@ func Service(logger *slog.Logger, handler http.Handler, opts ...Option) http.Han
 	for _, opt := range opts {
 		opt(&o)
 	}
-	chain := []Middleware{WithLogger(logger), RequestID(o.newID), Trace, Language}
+	chain := []Middleware{WithLogger(logger), RequestID(o.newID), Traced(o.telemetry, o.route), Language}
 	if !o.inside {
 		chain = append(chain, AccessLog(o.now))
 	}

@@ -69,6 +69,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := NewProblem(f, lang)
 	p.Instance = r.URL.EscapedPath()
 	p.TraceID = telemetry.TraceID(ctx)
+	telemetry.Annotate(ctx, slog.String("problem", f.Code))
 	if p.Status >= 500 {
 		logFailure(r, f, err)
 	}

@@ -5,9 +5,6 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
-
-	"trama/platform/telemetry"
 )
 
 // RequestIDHeader carries the request's id in both directions.
@@ -55,22 +52,6 @@ func saneRequestID(id string) bool {
 		}
 	}
 	return true
-}
-
-// Trace continues the caller's W3C trace (traceparent, tracestate) with a span
-// of its own, or begins one; package telemetry reads it from the context. The
-// answer names the span in traceresponse (W3C Trace Context, level 2). A request
-// whose context already has a span of this process continues that one.
-func Trace(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := r.Context()
-		if !trace.SpanContextFromContext(ctx).IsValid() {
-			ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-		}
-		ctx = telemetry.Start(ctx)
-		w.Header().Set("Traceresponse", telemetry.TraceParent(ctx))
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
 }
 
 // Outgoing makes a client's requests carry the trace and the request id of

@@ -22,6 +22,7 @@ import (
 	"trama/platform/crash"
 	"trama/platform/id"
 	"trama/platform/outbox"
+	"trama/platform/schedule"
 	"trama/platform/store"
 )
 
@@ -38,6 +39,9 @@ type Module struct {
 	Subscriptions []bus.Subscription
 	// Loops run while the module runs.
 	Loops []Loop
+	// Tasks are run at their times while the module runs, each by one of the
+	// processes that share the service's store.
+	Tasks []schedule.Task
 }
 
 // Loop is background work of a module.

@@ -9,8 +9,9 @@
 // or store; it may publish an event twice, never skip one.
 //
 // Once is the other end: it runs a consumer's change in a transaction together
-// with an inbox row, so that an event delivered twice has one effect. Inbox
-// rows are kept as long as the bus can deliver the event again.
+// with an inbox row, so that an event delivered twice has one effect; OnceAll
+// does it for several. Inbox rows are kept as long as the bus can deliver the
+// event again. A replay has rows of its own.
 //
 // Order: Write numbers the events of each subject and holds the subject's row
 // until commit, so that on every engine a subject's outbox rows appear in the
@@ -25,10 +26,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
+	"time"
 
 	"trama/platform/bus"
 	"trama/platform/clock"
+	"trama/platform/crash"
 	"trama/platform/id"
 	"trama/platform/store"
 	"trama/platform/telemetry"
@@ -61,6 +65,11 @@ type Box struct {
 	clock  clock.Clock
 	ids    id.Source
 	wake   chan struct{}
+
+	// Crash are the points "outbox.before" (the caller's rows are written, the
+	// events are not), "outbox.written", "outbox.committed", "inbox.row",
+	// "inbox.effect" (the handler's work is done) and "inbox.committed".
+	Crash *crash.Points
 }
 
 // New makes the box of the service whose events come from source ("/financeiro").
@@ -123,10 +132,15 @@ func (b *Box) Write(ctx context.Context, tx store.Tx, messages ...Message) error
 			store.Statement{SQL: countSubject, Args: []any{m.Subject}},
 			store.Statement{SQL: addEvent, Args: []any{m.Subject, string(body)}})
 	}
+	b.Crash.At("outbox.before")
 	if err := store.ExecAll(ctx, tx, statements...); err != nil {
 		return fmt.Errorf("outbox: write: %w", err)
 	}
-	tx.AfterCommit(b.signal)
+	b.Crash.At("outbox.written")
+	tx.AfterCommit(func() {
+		b.Crash.At("outbox.committed")
+		b.signal()
+	})
 	return nil
 }
 
@@ -165,15 +179,26 @@ func (b *Box) Pending(ctx context.Context, limit int) ([]Entry, error) {
 	return out, rows.Err()
 }
 
-// Done forgets events that the bus has confirmed.
+// Done forgets events that the bus has confirmed: exactly those, as a row with a
+// number in between may be committed after the others were read. One statement
+// serves a row of numbers without a gap.
 func (b *Box) Done(ctx context.Context, entries []Entry) error {
-	statements := make([]store.Statement, 0, len(entries))
-	for _, e := range entries {
-		seq, err := strconv.ParseInt(e.Key, 10, 64)
-		if err != nil {
+	numbers := make([]int64, len(entries))
+	for i, e := range entries {
+		var err error
+		if numbers[i], err = strconv.ParseInt(e.Key, 10, 64); err != nil {
 			return fmt.Errorf("outbox: key %q: %w", e.Key, err)
 		}
-		statements = append(statements, store.Statement{SQL: `DELETE FROM outbox WHERE seq = $1`, Args: []any{seq}})
+	}
+	slices.Sort(numbers)
+	var statements []store.Statement
+	for i := 0; i < len(numbers); {
+		last := i
+		for last+1 < len(numbers) && numbers[last+1] <= numbers[last]+1 {
+			last++
+		}
+		statements = append(statements, store.Statement{SQL: `DELETE FROM outbox WHERE seq BETWEEN $1 AND $2`, Args: []any{numbers[i], numbers[last]}})
+		i = last + 1
 	}
 	return b.db.Update(ctx, func(tx store.Tx) error {
 		if err := store.ExecAll(ctx, tx, statements...); err != nil {
@@ -183,23 +208,20 @@ func (b *Box) Done(ctx context.Context, entries []Entry) error {
 	})
 }
 
+// Backlog gives how many events wait to be published, and when the first of them
+// happened (zero when there is none).
+func (b *Box) Backlog(ctx context.Context) (n int64, oldest time.Time, err error) {
+	if err := b.db.QueryRow(ctx, `SELECT COUNT(*) FROM outbox`).Scan(&n); err != nil {
+		return 0, time.Time{}, fmt.Errorf("outbox: count: %w", err)
+	}
+	first, err := b.Pending(ctx, 1)
+	if err != nil || len(first) == 0 {
+		return n, time.Time{}, err
+	}
+	return n, first[0].Event.Time, nil
+}
+
 // Lease holds the right to relay for this store, among all processes.
 func (b *Box) Lease(ctx context.Context) (store.Lease, error) {
 	return b.db.Lease(ctx, "relay")
-}
-
-// Once runs fn in one transaction with the inbox row of the event. When the
-// event was handled before, fn does not run and nil is returned.
-func (b *Box) Once(ctx context.Context, subscription string, e bus.Event, fn func(tx store.Tx) error) error {
-	return b.db.Update(ctx, func(tx store.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO inbox (subscription, event_id, at) VALUES ($1, $2, $3)
-			ON CONFLICT (subscription, event_id) DO NOTHING`, subscription, e.ID, b.clock.Now().UnixMilli())
-		if err != nil {
-			return fmt.Errorf("inbox: %w", err)
-		}
-		if n == 0 {
-			return nil
-		}
-		return fn(tx)
-	})
 }

@@ -11,6 +11,7 @@ import (
 	"trama/platform/clock"
 	"trama/platform/crash"
 	"trama/platform/store"
+	"trama/platform/telemetry"
 )
 
 // Entry is an event waiting in an outbox.
@@ -40,7 +41,11 @@ type Relay struct {
 	Bus    bus.Publisher
 	Clock  clock.Clock
 	Log    *slog.Logger
-	Crash  *crash.Points
+	Crash  *crash.Points // "relay.read", "relay.published", "relay.forgotten"
+	// Telemetry takes a span for each batch, linked to what caused its events, the
+	// counter trama.relay.published and the histogram trama.relay.delay, from an
+	// event to its confirmation.
+	Telemetry *telemetry.Recorder
 
 	// Poll is how often the outbox is looked at without a wake-up, for commits
 	// of other processes; 0 means 50 ms.
@@ -128,12 +133,8 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	r.Crash.At("relay.read")
-	events := make([]bus.Event, len(entries))
-	for i := range entries {
-		events[i] = entries[i].Event
-	}
-	if err := r.Bus.Publish(ctx, events...); err != nil {
-		return 0, fmt.Errorf("publish %d events: %w", len(events), err)
+	if err := r.publish(ctx, entries); err != nil {
+		return 0, fmt.Errorf("publish %d events: %w", len(entries), err)
 	}
 	r.Crash.At("relay.published")
 	// Not ctx: an orderly stop between publishing and forgetting would only make
@@ -145,6 +146,26 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 	}
 	r.Crash.At("relay.forgotten")
 	return len(entries), nil
+}
+
+func (r *Relay) publish(ctx context.Context, entries []Entry) error {
+	spanned, span := r.Telemetry.Span(ctx, telemetry.Producer, "publish", slog.Int("events", len(entries)))
+	events := make([]bus.Event, len(entries))
+	for i := range entries {
+		events[i] = entries[i].Event
+		span.Link(events[i].TraceParent)
+	}
+	err := r.Bus.Publish(spanned, events...)
+	span.End(err)
+	if err != nil {
+		return err
+	}
+	now := r.Clock.Now()
+	for i := range events {
+		r.Telemetry.Seconds(ctx, "trama.relay.delay", now.Sub(events[i].Time).Seconds())
+	}
+	r.Telemetry.Add(ctx, "trama.relay.published", int64(len(events)))
+	return nil
 }
 
 // flush empties the outbox at an orderly stop; what does not go out now waits

@@ -1,8 +1,20 @@
 // Package telemetry owns what makes a request or event followable: the W3C
-// trace context that travels with it.
+// trace context that travels with it, the spans of this process, its
+// measurements, and the picture of one trace.
 //
-// It uses the span context types of OpenTelemetry, so that an SDK plugged in at
-// the composition root sees the same trace that logs, problems and events name.
+// Promises:
+//
+//   - A nil Recorder and a nil Span take everything and do nothing, without
+//     allocating; nobody asks whether there is one.
+//   - A process remembers the spans that ended last, a bounded number, so that a
+//     trace can be looked at with no other software (Trace, Gather, Waterfall).
+//     With Options.OTLP they are sent to a collector too; a slow or absent one
+//     holds nothing up, and spans are lost then.
+//   - Measurements carry the labels that callers give and no others. A label has
+//     a bounded number of values: no ids. Beyond 2,000 combinations of one
+//     measurement the rest is added up in one.
+//
+// It is built on the SDK of OpenTelemetry, without its globals.
 package telemetry
 
 import (

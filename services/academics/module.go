@@ -2,10 +2,14 @@ package academics
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
+	"time"
 
 	"trama/platform/clock"
+	"trama/platform/idempotency"
 	"trama/platform/module"
+	"trama/platform/schedule"
 	"trama/platform/store"
 	"trama/services/academics/internal/app"
 	"trama/services/academics/internal/demo"
@@ -25,8 +29,20 @@ func New(cfg Config, d module.Deps) (module.Service, error) {
 	}
 	return module.Service{Name: "academics", Modules: []module.Module{
 		{Name: "academics.api", REST: api, RPC: rpc.Register(deps)},
-		{Name: "academics.worker", Subscriptions: events.Subscriptions(deps, cfg.MaxInFlight)},
+		{Name: "academics.worker", Subscriptions: events.Subscriptions(deps, cfg.MaxInFlight), Tasks: []schedule.Task{purge(d)}},
 	}}, nil
+}
+
+// purge is the task that forgets the Idempotency-Keys of POST /cursos.
+func purge(d module.Deps) schedule.Task {
+	return schedule.Task{Name: "academics.idempotency", About: "Esquece chaves de idempotência vencidas.", Every: time.Hour,
+		Run: func(ctx context.Context) (schedule.Result, error) {
+			n, err := idempotency.Purge(ctx, d.Store, d.Clock.Now())
+			if err != nil || n == 0 {
+				return schedule.Result{}, err
+			}
+			return schedule.Result{Note: fmt.Sprintf("%d chaves esquecidas", n)}, nil
+		}}
 }
 
 // Migrations gives the service's schema for both engines.

@@ -31,7 +31,7 @@
 //     is skipped.
 //
 // Modules: marketing.api (REST), marketing.worker (the subscription),
-// marketing.tasks (reminders; any number of instances). Stores: SQLite and
+// marketing.tasks (reminders; old keys). Stores: SQLite and
 // PostgreSQL through store.DB, or MongoDB (Config.Mongo), which was tested against
 // FerretDB v1.24.2 and uses nothing but single documents and plain indexes.
 //

@@ -34,6 +34,7 @@ import (
 	"trama/platform/idempotency"
 	"trama/platform/module"
 	"trama/platform/outbox"
+	"trama/platform/schedule"
 	"trama/platform/store"
 	"trama/platform/store/migration"
 	"trama/platform/store/mongostore"
@@ -163,13 +164,31 @@ func newService(t testing.TB, e engine, reminders ...time.Duration) *service {
 		case "marketing.worker":
 			s.handler = m.Subscriptions[0].Handler
 		case "marketing.tasks":
-			s.loop = m.Loops[0].Run
-			if len(m.Loops) > 1 {
-				s.purge = m.Loops[1].Run
+			s.loop = s.again(m.Tasks[0])
+			if len(m.Tasks) > 1 {
+				s.purge = s.again(m.Tasks[1])
 			}
 		}
 	}
 	return s
+}
+
+// again runs a task at its times, as a runner does that keeps no books.
+func (s *service) again(task schedule.Task) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			res, err := task.Run(ctx)
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			pause := task.Every
+			if !res.Next.IsZero() {
+				pause = min(pause, max(res.Next.Sub(s.clock.Now()), time.Millisecond))
+			}
+			_ = s.clock.Wait(ctx, pause)
+		}
+		return nil
+	}
 }
 
 // answer is what came back over HTTP.

@@ -2,12 +2,14 @@ package marketing
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"time"
 
 	"trama/platform/idempotency"
 	"trama/platform/module"
 	"trama/platform/outbox"
+	"trama/platform/schedule"
 	"trama/platform/store/mongostore"
 	"trama/services/marketing/internal/app"
 	"trama/services/marketing/internal/courses"
@@ -23,11 +25,11 @@ import (
 func New(cfg Config, d module.Deps) (module.Service, error) {
 	leads, source := openStore(cfg, d)
 	keys := lead.Keys{Unsubscribe: d.Secret("marketing.descadastro"), Address: d.Secret("marketing.matriculas")}
-	schedule := lead.Schedule(cfg.Reminders)
+	steps := lead.Schedule(cfg.Reminders)
 	course := courses.New(d.Call("academics"))
 	api, err := rest.New(rest.UseCases{
 		Register: &app.Register{
-			Registry: leads, Enrolments: leads, Courses: course, Keys: keys, Schedule: schedule,
+			Registry: leads, Enrolments: leads, Courses: course, Keys: keys, Schedule: steps,
 			Clock: d.Clock, IDs: d.IDs, Log: d.Log, Crash: d.Crash,
 		},
 		Unsubscribe: &app.Unsubscribe{Leads: leads, Keys: keys, Clock: d.Clock},
@@ -37,33 +39,38 @@ func New(cfg Config, d module.Deps) (module.Service, error) {
 		return module.Service{}, err
 	}
 	remind := &app.Remind{
-		Leads: leads, Agenda: leads, Enrolments: leads, Courses: course, Keys: keys, Schedule: schedule,
-		Life: cfg.ReminderLife, Clock: d.Clock, Log: d.Log, Crash: d.Crash,
+		Leads: leads, Agenda: leads, Enrolments: leads, Courses: course, Keys: keys, Schedule: steps,
+		Life: cfg.ReminderLife, Clock: d.Clock, Crash: d.Crash,
 	}
 	return module.Service{Name: "marketing", Source: source, Modules: []module.Module{
 		{Name: "marketing.api", REST: api},
 		{Name: "marketing.worker", Subscriptions: events.Subscriptions(&app.Enrol{Enrolments: leads, Keys: keys})},
-		{Name: "marketing.tasks", Loops: append([]module.Loop{{Name: "reminders", Run: remind.Run}}, purge(d)...)},
+		{Name: "marketing.tasks", Tasks: append([]schedule.Task{{
+			Name: "marketing.reminders", About: "Envia os lembretes que venceram.",
+			Every: remind.Pause(), Timeout: remindTimeout, Run: remind.Run,
+		}}, purge(d)...)},
 	}}, nil
 }
 
-// purgeEvery is how often idempotency keys that have expired are forgotten.
-const purgeEvery = time.Hour
+const (
+	purgeEvery    = time.Hour // how often idempotency keys that have expired are forgotten
+	remindTimeout = time.Hour // of one run: after an outage there may be many reminders
+)
 
-// purge is the loop that does so in an SQL store; in MongoDB a lead's keys are
-// few, and go with the lead.
-func purge(d module.Deps) []module.Loop {
+// purge is the task that forgets keys in an SQL store; in MongoDB a lead's keys
+// are few, and go with the lead.
+func purge(d module.Deps) []schedule.Task {
 	if d.Store == nil {
 		return nil
 	}
-	return []module.Loop{{Name: "idempotency", Leader: true, Run: func(ctx context.Context) error {
-		for d.Clock.Wait(ctx, purgeEvery) == nil {
-			if _, err := idempotency.Purge(ctx, d.Store, d.Clock.Now()); err != nil && ctx.Err() == nil {
-				d.Log.WarnContext(ctx, "marketing: expired idempotency keys stay for another hour", "error", err)
+	return []schedule.Task{{Name: "marketing.idempotency", About: "Esquece chaves de idempotência vencidas.", Every: purgeEvery,
+		Run: func(ctx context.Context) (schedule.Result, error) {
+			n, err := idempotency.Purge(ctx, d.Store, d.Clock.Now())
+			if err != nil || n == 0 {
+				return schedule.Result{}, err
 			}
-		}
-		return nil
-	}}}
+			return schedule.Result{Note: fmt.Sprintf("%d chaves esquecidas", n)}, nil
+		}}}
 }
 
 // openStore chooses the adapter; source is nil where the outbox is d.Box.

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -31,6 +30,7 @@ import (
 	"trama/platform/idempotency"
 	"trama/platform/module"
 	"trama/platform/outbox"
+	"trama/platform/schedule"
 	"trama/platform/store"
 	"trama/platform/store/migration"
 	"trama/platform/store/sqlitestore"
@@ -59,10 +59,9 @@ type school struct {
 	box   *outbox.Box
 	rest  http.Handler
 	subs  []bus.Subscription
-	loops map[string]module.Loop
+	tasks map[string]schedule.Task
 	heard []bus.Event // everything published so far
 
-	paused   func()             // called when a loop waits
 	resolver discovery.Resolver // where the neighbours are; nil: in this process
 }
 
@@ -108,12 +107,12 @@ func (s *school) over(db store.DB, cfg payments.Config, points *crash.Points) {
 	s.bank.clock, s.db, s.box = s.clock, db, outbox.New(db, payments.Source, s.clock, ids)
 	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	svc, err := payments.New(cfg, module.Deps{
-		Clock: pausing{s.clock, s}, IDs: ids, Log: logger, Store: db, Box: s.box, Call: network.Client, Secret: secret, Crash: points,
+		Clock: s.clock, IDs: ids, Log: logger, Store: db, Box: s.box, Call: network.Client, Secret: secret, Crash: points,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.loops = map[string]module.Loop{}
+	s.tasks = map[string]schedule.Task{}
 	for _, m := range svc.Modules {
 		if m.REST != nil {
 			guard := idempotency.NewGuard([]byte("guard"), auth.Name, httpx.WriteProblem)
@@ -121,8 +120,8 @@ func (s *school) over(db store.DB, cfg payments.Config, points *crash.Points) {
 				httpx.WithMiddleware(auth.NewChecker(operatorToken, true).Middleware, guard.Middleware))
 		}
 		s.subs = append(s.subs, m.Subscriptions...)
-		for _, l := range m.Loops {
-			s.loops[l.Name] = l
+		for _, task := range m.Tasks {
+			s.tasks[task.Name] = task
 		}
 	}
 }
@@ -310,27 +309,14 @@ func (s *school) count() int {
 	return n
 }
 
-// pass runs a background loop until it pauses for the first time.
-func (s *school) pass(loop string) {
+// run runs a task once and gives what it did.
+func (s *school) run(task string) (note string) {
 	s.t.Helper()
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	s.paused = cancel
-	if err := s.loops[loop].Run(ctx); err != nil {
-		s.t.Fatalf("%s: %v", loop, err)
+	res, err := s.tasks[task].Run(s.t.Context())
+	if err != nil {
+		s.t.Fatalf("%s: %v", task, err)
 	}
-}
-
-// pausing is the service's clock: whoever waits ends the pass under way.
-type pausing struct {
-	*clock.Shifted
-	s *school
-}
-
-func (p pausing) Wait(ctx context.Context, _ time.Duration) error {
-	p.s.paused()
-	<-ctx.Done()
-	return ctx.Err()
+	return res.Note
 }
 
 func text(v any) string {

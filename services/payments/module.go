@@ -11,6 +11,7 @@ import (
 	"trama/platform/idempotency"
 	"trama/platform/module"
 	"trama/platform/money"
+	"trama/platform/schedule"
 	"trama/services/payments/internal/acquirer"
 	"trama/services/payments/internal/app"
 	"trama/services/payments/internal/courses"
@@ -26,8 +27,10 @@ const Name = "payments"
 // Source is what the service's events say they come from.
 const Source = "/financeiro"
 
-// purgeEvery is how often expired Idempotency-Keys are forgotten.
-const purgeEvery = 10 * time.Minute
+const (
+	purgeEvery    = 10 * time.Minute // how often expired Idempotency-Keys are forgotten
+	expiryTimeout = time.Hour        // of one pass: an acquirer that hangs makes it long
+)
 
 // Migrations gives the service's tables.
 func Migrations() fs.FS { return store.Migrations() }
@@ -59,18 +62,40 @@ func New(cfg Config, d module.Deps) (module.Service, error) {
 		Deadlines: payments, Payments: payments, Acquirer: theAcquirer, Settler: settler,
 		Grace: cfg.ExpiryGrace, Clock: d.Clock, Crash: d.Crash, Log: d.Log,
 	}
-	purge := func(ctx context.Context) error {
-		_, err := idempotency.Purge(ctx, d.Store, d.Clock.Now())
-		return err
-	}
 	return module.Service{Name: Name, Modules: []module.Module{
 		api,
 		{Name: Name + ".worker", Subscriptions: consumer.Subscriptions()},
-		{Name: Name + ".tasks", Loops: []module.Loop{
-			{Name: "expiry", Leader: true, Run: every(d, cfg.ExpiryEvery, expiry.Pass)},
-			{Name: "idempotency", Leader: true, Run: every(d, purgeEvery, purge)},
+		{Name: Name + ".tasks", Tasks: []schedule.Task{
+			{Name: Name + ".expiry", About: "Encerra a espera de pix e boletos que não foram pagos a tempo.", Every: cfg.ExpiryEvery,
+				Timeout: expiryTimeout, Run: ended(expiry)},
+			purge(d),
 		}},
 	}}, nil
+}
+
+// ended is the task that ends the wait for payers.
+func ended(e *app.Expiry) func(context.Context) (schedule.Result, error) {
+	return func(ctx context.Context) (schedule.Result, error) {
+		overdue, failed, err := e.Pass(ctx)
+		return note(overdue, "%d vencidos, %d deles sem resposta", overdue, failed), err
+	}
+}
+
+// purge is the task that forgets keys.
+func purge(d module.Deps) schedule.Task {
+	return schedule.Task{Name: Name + ".idempotency", About: "Esquece chaves de idempotência vencidas.", Every: purgeEvery,
+		Run: func(ctx context.Context) (schedule.Result, error) {
+			n, err := idempotency.Purge(ctx, d.Store, d.Clock.Now())
+			return note(int(n), "%d chaves esquecidas", n), err
+		}}
+}
+
+// note tells what was done, unless it was nothing.
+func note(n int, format string, args ...any) schedule.Result {
+	if n == 0 {
+		return schedule.Result{}
+	}
+	return schedule.Result{Note: fmt.Sprintf(format, args...)}
 }
 
 func newAPI(cfg Config, d module.Deps, payments *store.Payments, theAcquirer app.Acquirer, settler *app.Settler,
@@ -102,20 +127,4 @@ func newAPI(cfg Config, d module.Deps, payments *store.Payments, theAcquirer app
 		return module.Module{}, fmt.Errorf("payments: routes: %w", err)
 	}
 	return module.Module{Name: Name + ".api", REST: handler}, nil
-}
-
-// every gives a loop that runs do again and again, with a pause in between. An
-// error ends it; the host logs it and starts the loop again.
-func every(d module.Deps, pause time.Duration, do func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		for ctx.Err() == nil {
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-			if err := d.Clock.Wait(ctx, pause); err != nil {
-				break
-			}
-		}
-		return nil
-	}
 }

@@ -193,7 +193,7 @@ func TestANoticeBeforeTheChargeIsRecorded(t *testing.T) {
 }
 
 // expire looks once for payments whose time is over.
-func (s *school) expire() { s.t.Helper(); s.pass("expiry") }
+func (s *school) expire() { s.t.Helper(); s.run("payments.expiry") }
 
 // is fails the test unless the payment is in a state.
 func (s *school) is(id, situacao string) {
@@ -398,7 +398,9 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	s := start(t)
 	s.pay(ana(), "Idempotency-Key: k1")
 	s.clock.Jump(day + time.Second)
-	s.pass("idempotency")
+	if note := s.run("payments.idempotency"); note != "1 chaves esquecidas" {
+		t.Errorf("note %q", note)
+	}
 	var n int
 	if err := s.db.QueryRow(t.Context(), `SELECT COUNT(*) FROM idempotency`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d keys are left (%v)", n, err)

@@ -69,7 +69,7 @@ type Invoker interface {
 	ListarAssinaturas(ctx context.Context) (ListarAssinaturasRes, error)
 	// ListarAuditoria invokes listarAuditoria operation.
 	//
-	// Do ato mais novo ao mais antigo, em páginas.
+	// Do ato mais antigo ao mais novo, em páginas.
 	//
 	// GET /v1/operacao/mensagens-mortas/auditoria
 	ListarAuditoria(ctx context.Context, params ListarAuditoriaParams) (ListarAuditoriaRes, error)
@@ -287,6 +287,23 @@ func (c *Client) sendAgruparMensagensMortas(ctx context.Context, params AgruparM
 
 		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
 			if val, ok := params.Codigo.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "erro" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Erro.Get(); ok {
 				return e.EncodeValue(conv.StringToString(val))
 			}
 			return nil
@@ -857,6 +874,23 @@ func (c *Client) sendExportarMensagensMortas(ctx context.Context, params Exporta
 		}
 	}
 	{
+		// Encode "erro" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Erro.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
 		// Encode "situacao" parameter.
 		cfg := uri.QueryParameterEncodingConfig{
 			Name:    "situacao",
@@ -996,7 +1030,7 @@ func (c *Client) sendListarAssinaturas(ctx context.Context) (res ListarAssinatur
 
 // ListarAuditoria invokes listarAuditoria operation.
 //
-// Do ato mais novo ao mais antigo, em páginas.
+// Do ato mais antigo ao mais novo, em páginas.
 //
 // GET /v1/operacao/mensagens-mortas/auditoria
 func (c *Client) ListarAuditoria(ctx context.Context, params ListarAuditoriaParams) (ListarAuditoriaRes, error) {
@@ -1172,23 +1206,6 @@ func (c *Client) sendListarEventos(ctx context.Context, params ListarEventosPara
 		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
 			if val, ok := params.Desde.Get(); ok {
 				return e.EncodeValue(conv.DateTimeToString(val))
-			}
-			return nil
-		}); err != nil {
-			return res, errors.Wrap(err, "encode query")
-		}
-	}
-	{
-		// Encode "fim" parameter.
-		cfg := uri.QueryParameterEncodingConfig{
-			Name:    "fim",
-			Style:   uri.QueryStyleForm,
-			Explode: true,
-		}
-
-		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
-			if val, ok := params.Fim.Get(); ok {
-				return e.EncodeValue(conv.BoolToString(val))
 			}
 			return nil
 		}); err != nil {
@@ -1378,6 +1395,23 @@ func (c *Client) sendListarMensagensMortas(ctx context.Context, params ListarMen
 
 		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
 			if val, ok := params.Codigo.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "erro" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Erro.Get(); ok {
 				return e.EncodeValue(conv.StringToString(val))
 			}
 			return nil

@@ -89,6 +89,10 @@ func (s *Server) handleAgruparMensagensMortasRequest(args [0]string, argsEscaped
 					In:   "query",
 				}: params.Codigo,
 				{
+					Name: "erro",
+					In:   "query",
+				}: params.Erro,
+				{
 					Name: "situacao",
 					In:   "query",
 				}: params.Situacao,
@@ -590,6 +594,10 @@ func (s *Server) handleExportarMensagensMortasRequest(args [0]string, argsEscape
 					In:   "query",
 				}: params.Codigo,
 				{
+					Name: "erro",
+					In:   "query",
+				}: params.Erro,
+				{
 					Name: "situacao",
 					In:   "query",
 				}: params.Situacao,
@@ -708,7 +716,7 @@ func (s *Server) handleListarAssinaturasRequest(args [0]string, argsEscaped bool
 
 // handleListarAuditoriaRequest handles listarAuditoria operation.
 //
-// Do ato mais novo ao mais antigo, em páginas.
+// Do ato mais antigo ao mais novo, em páginas.
 //
 // GET /v1/operacao/mensagens-mortas/auditoria
 func (s *Server) handleListarAuditoriaRequest(args [0]string, argsEscaped bool, w http.ResponseWriter, r *http.Request) {
@@ -852,10 +860,6 @@ func (s *Server) handleListarEventosRequest(args [0]string, argsEscaped bool, w 
 					In:   "query",
 				}: params.Desde,
 				{
-					Name: "fim",
-					In:   "query",
-				}: params.Fim,
-				{
 					Name: "espera",
 					In:   "query",
 				}: params.Espera,
@@ -967,6 +971,10 @@ func (s *Server) handleListarMensagensMortasRequest(args [0]string, argsEscaped 
 					Name: "codigo",
 					In:   "query",
 				}: params.Codigo,
+				{
+					Name: "erro",
+					In:   "query",
+				}: params.Erro,
 				{
 					Name: "situacao",
 					In:   "query",

@@ -1651,6 +1651,12 @@ func (s *Filtro) encodeFields(e *jx.Encoder) {
 		}
 	}
 	{
+		if s.Erro.Set {
+			e.FieldStart("erro")
+			s.Erro.Encode(e)
+		}
+	}
+	{
 		if s.Falha.Set {
 			e.FieldStart("falha")
 			s.Falha.Encode(e)
@@ -1664,6 +1670,12 @@ func (s *Filtro) encodeFields(e *jx.Encoder) {
 				e.Str(elem)
 			}
 			e.ArrEnd()
+		}
+	}
+	{
+		if s.IniciadoEm.Set {
+			e.FieldStart("iniciadoEm")
+			s.IniciadoEm.Encode(e, json.EncodeDateTime)
 		}
 	}
 	{
@@ -1692,18 +1704,20 @@ func (s *Filtro) encodeFields(e *jx.Encoder) {
 	}
 }
 
-var jsonFieldsNameOfFiltro = [11]string{
+var jsonFieldsNameOfFiltro = [13]string{
 	0:  "assinatura",
 	1:  "assunto",
 	2:  "ate",
 	3:  "codigo",
 	4:  "desde",
-	5:  "falha",
-	6:  "ids",
-	7:  "limite",
-	8:  "motivo",
-	9:  "tipo",
-	10: "todas",
+	5:  "erro",
+	6:  "falha",
+	7:  "ids",
+	8:  "iniciadoEm",
+	9:  "limite",
+	10: "motivo",
+	11: "tipo",
+	12: "todas",
 }
 
 // Decode decodes Filtro from json.
@@ -1765,6 +1779,16 @@ func (s *Filtro) Decode(d *jx.Decoder) error {
 			}(); err != nil {
 				return errors.Wrap(err, "decode field \"desde\"")
 			}
+		case "erro":
+			if err := func() error {
+				s.Erro.Reset()
+				if err := s.Erro.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"erro\"")
+			}
 		case "falha":
 			if err := func() error {
 				s.Falha.Reset()
@@ -1793,6 +1817,16 @@ func (s *Filtro) Decode(d *jx.Decoder) error {
 				return nil
 			}(); err != nil {
 				return errors.Wrap(err, "decode field \"ids\"")
+			}
+		case "iniciadoEm":
+			if err := func() error {
+				s.IniciadoEm.Reset()
+				if err := s.IniciadoEm.Decode(d, json.DecodeDateTime); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"iniciadoEm\"")
 			}
 		case "limite":
 			if err := func() error {
@@ -3059,8 +3093,10 @@ func (s *PaginaDeEventos) encodeFields(e *jx.Encoder) {
 		e.ArrEnd()
 	}
 	{
-		e.FieldStart("proximo")
-		e.Str(s.Proximo)
+		if s.Proximo.Set {
+			e.FieldStart("proximo")
+			s.Proximo.Encode(e)
+		}
 	}
 }
 
@@ -3097,11 +3133,9 @@ func (s *PaginaDeEventos) Decode(d *jx.Decoder) error {
 				return errors.Wrap(err, "decode field \"itens\"")
 			}
 		case "proximo":
-			requiredBitSet[0] |= 1 << 1
 			if err := func() error {
-				v, err := d.Str()
-				s.Proximo = string(v)
-				if err != nil {
+				s.Proximo.Reset()
+				if err := s.Proximo.Decode(d); err != nil {
 					return err
 				}
 				return nil
@@ -3118,7 +3152,7 @@ func (s *PaginaDeEventos) Decode(d *jx.Decoder) error {
 	// Validate required fields.
 	var failures []validate.FieldError
 	for i, mask := range [1]uint8{
-		0b00000011,
+		0b00000001,
 	} {
 		if result := (requiredBitSet[i] & mask) ^ mask; result != 0 {
 			// Mask only required fields and check equality to mask using XOR.
@@ -4239,6 +4273,8 @@ func (s *TarefaResultado) Decode(d *jx.Decoder) error {
 		*s = TarefaResultadoOk
 	case TarefaResultadoFalhou:
 		*s = TarefaResultadoFalhou
+	case TarefaResultadoInterrompida:
+		*s = TarefaResultadoInterrompida
 	case TarefaResultadoExecutando:
 		*s = TarefaResultadoExecutando
 	case TarefaResultadoNunca:

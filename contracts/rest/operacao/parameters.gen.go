@@ -28,6 +28,8 @@ type AgruparMensagensMortasParams struct {
 	Falha OptString `json:",omitempty,omitzero"`
 	// Código da última falha.
 	Codigo OptString `json:",omitempty,omitzero"`
+	// O texto do erro como `causas` o mostra.
+	Erro OptString `json:",omitempty,omitzero"`
 	// Morta (padrão), aguardando, atras ou todas.
 	Situacao OptAgruparMensagensMortasSituacao `json:",omitempty,omitzero"`
 	// Estacionada a partir deste instante (UTC).
@@ -80,6 +82,15 @@ func unpackAgruparMensagensMortasParams(packed middleware.Parameters) (params Ag
 		}
 		if v, ok := packed[key]; ok {
 			params.Codigo = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "erro",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.Erro = v.(OptString)
 		}
 	}
 	{
@@ -450,6 +461,74 @@ func decodeAgruparMensagensMortasParams(args [0]string, argsEscaped bool, r *htt
 	}(); err != nil {
 		return params, &ogenerrors.DecodeParamError{
 			Name: "codigo",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: erro.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotErroVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotErroVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.Erro.SetTo(paramsDotErroVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.Erro.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     0,
+							MinLengthSet:  false,
+							MaxLength:     8192,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "erro",
 			In:   "query",
 			Err:  err,
 		}
@@ -1333,6 +1412,8 @@ type ExportarMensagensMortasParams struct {
 	Falha OptString `json:",omitempty,omitzero"`
 	// Código da última falha.
 	Codigo OptString `json:",omitempty,omitzero"`
+	// O texto do erro como `causas` o mostra.
+	Erro OptString `json:",omitempty,omitzero"`
 	// Morta (padrão), aguardando, atras ou todas.
 	Situacao OptExportarMensagensMortasSituacao `json:",omitempty,omitzero"`
 	// Estacionada a partir deste instante (UTC).
@@ -1385,6 +1466,15 @@ func unpackExportarMensagensMortasParams(packed middleware.Parameters) (params E
 		}
 		if v, ok := packed[key]; ok {
 			params.Codigo = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "erro",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.Erro = v.(OptString)
 		}
 	}
 	{
@@ -1755,6 +1845,74 @@ func decodeExportarMensagensMortasParams(args [0]string, argsEscaped bool, r *ht
 	}(); err != nil {
 		return params, &ogenerrors.DecodeParamError{
 			Name: "codigo",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: erro.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotErroVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotErroVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.Erro.SetTo(paramsDotErroVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.Erro.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     0,
+							MinLengthSet:  false,
+							MaxLength:     8192,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "erro",
 			In:   "query",
 			Err:  err,
 		}
@@ -2166,8 +2324,6 @@ type ListarEventosParams struct {
 	Assunto OptString `json:",omitempty,omitzero"`
 	// Publicado a partir deste instante (UTC).
 	Desde OptDateTime `json:",omitempty,omitzero"`
-	// `true` começa no fim do registro.
-	Fim OptBool `json:",omitempty,omitzero"`
 	// Segundos a esperar por um novo.
 	Espera OptInt `json:",omitempty,omitzero"`
 	// Quantos itens por página.
@@ -2202,15 +2358,6 @@ func unpackListarEventosParams(packed middleware.Parameters) (params ListarEvent
 		}
 		if v, ok := packed[key]; ok {
 			params.Desde = v.(OptDateTime)
-		}
-	}
-	{
-		key := middleware.ParameterKey{
-			Name: "fim",
-			In:   "query",
-		}
-		if v, ok := packed[key]; ok {
-			params.Fim = v.(OptBool)
 		}
 	}
 	{
@@ -2443,47 +2590,6 @@ func decodeListarEventosParams(args [0]string, argsEscaped bool, r *http.Request
 			Err:  err,
 		}
 	}
-	// Decode query: fim.
-	if err := func() error {
-		cfg := uri.QueryParameterDecodingConfig{
-			Name:    "fim",
-			Style:   uri.QueryStyleForm,
-			Explode: true,
-		}
-
-		if err := q.HasParam(cfg); err == nil {
-			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
-				var paramsDotFimVal bool
-				if err := func() error {
-					val, err := d.DecodeValue()
-					if err != nil {
-						return err
-					}
-
-					c, err := conv.ToBool(val)
-					if err != nil {
-						return err
-					}
-
-					paramsDotFimVal = c
-					return nil
-				}(); err != nil {
-					return err
-				}
-				params.Fim.SetTo(paramsDotFimVal)
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}(); err != nil {
-		return params, &ogenerrors.DecodeParamError{
-			Name: "fim",
-			In:   "query",
-			Err:  err,
-		}
-	}
 	// Decode query: espera.
 	if err := func() error {
 		cfg := uri.QueryParameterDecodingConfig{
@@ -2704,6 +2810,8 @@ type ListarMensagensMortasParams struct {
 	Falha OptString `json:",omitempty,omitzero"`
 	// Código da última falha.
 	Codigo OptString `json:",omitempty,omitzero"`
+	// O texto do erro como `causas` o mostra.
+	Erro OptString `json:",omitempty,omitzero"`
 	// Morta (padrão), aguardando, atras ou todas.
 	Situacao OptListarMensagensMortasSituacao `json:",omitempty,omitzero"`
 	// Estacionada a partir deste instante (UTC).
@@ -2760,6 +2868,15 @@ func unpackListarMensagensMortasParams(packed middleware.Parameters) (params Lis
 		}
 		if v, ok := packed[key]; ok {
 			params.Codigo = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "erro",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.Erro = v.(OptString)
 		}
 	}
 	{
@@ -3148,6 +3265,74 @@ func decodeListarMensagensMortasParams(args [0]string, argsEscaped bool, r *http
 	}(); err != nil {
 		return params, &ogenerrors.DecodeParamError{
 			Name: "codigo",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: erro.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "erro",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotErroVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotErroVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.Erro.SetTo(paramsDotErroVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.Erro.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     0,
+							MinLengthSet:  false,
+							MaxLength:     8192,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "erro",
 			In:   "query",
 			Err:  err,
 		}

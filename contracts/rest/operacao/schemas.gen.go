@@ -714,8 +714,12 @@ type Filtro struct {
 	Ate        OptDateTime `json:"ate"`
 	Codigo     OptString   `json:"codigo"`
 	Desde      OptDateTime `json:"desde"`
-	Falha      OptString   `json:"falha"`
-	Ids        []string    `json:"ids"`
+	// O texto do erro como `causas` o mostra.
+	Erro  OptString `json:"erro"`
+	Falha OptString `json:"falha"`
+	Ids   []string  `json:"ids"`
+	// Quando começou quem repete o pedido até o fim; o que a operação tocou desde então fica de fora.
+	IniciadoEm OptDateTime `json:"iniciadoEm"`
 	Limite     OptInt      `json:"limite"`
 	// Fica na auditoria.
 	Motivo OptString `json:"motivo"`
@@ -749,6 +753,11 @@ func (s *Filtro) GetDesde() OptDateTime {
 	return s.Desde
 }
 
+// GetErro returns the value of Erro.
+func (s *Filtro) GetErro() OptString {
+	return s.Erro
+}
+
 // GetFalha returns the value of Falha.
 func (s *Filtro) GetFalha() OptString {
 	return s.Falha
@@ -757,6 +766,11 @@ func (s *Filtro) GetFalha() OptString {
 // GetIds returns the value of Ids.
 func (s *Filtro) GetIds() []string {
 	return s.Ids
+}
+
+// GetIniciadoEm returns the value of IniciadoEm.
+func (s *Filtro) GetIniciadoEm() OptDateTime {
+	return s.IniciadoEm
 }
 
 // GetLimite returns the value of Limite.
@@ -804,6 +818,11 @@ func (s *Filtro) SetDesde(val OptDateTime) {
 	s.Desde = val
 }
 
+// SetErro sets the value of Erro.
+func (s *Filtro) SetErro(val OptString) {
+	s.Erro = val
+}
+
 // SetFalha sets the value of Falha.
 func (s *Filtro) SetFalha(val OptString) {
 	s.Falha = val
@@ -812,6 +831,11 @@ func (s *Filtro) SetFalha(val OptString) {
 // SetIds sets the value of Ids.
 func (s *Filtro) SetIds(val []string) {
 	s.Ids = val
+}
+
+// SetIniciadoEm sets the value of IniciadoEm.
+func (s *Filtro) SetIniciadoEm(val OptDateTime) {
+	s.IniciadoEm = val
 }
 
 // SetLimite sets the value of Limite.
@@ -1814,7 +1838,7 @@ func (*PaginaDeAtosHeaders) listarAuditoriaRes() {}
 type PaginaDeEventos struct {
 	Itens []EventoRegistrado `json:"itens"`
 	// De onde seguir; também no fim do registro.
-	Proximo string `json:"proximo"`
+	Proximo OptString `json:"proximo"`
 }
 
 // GetItens returns the value of Itens.
@@ -1823,7 +1847,7 @@ func (s *PaginaDeEventos) GetItens() []EventoRegistrado {
 }
 
 // GetProximo returns the value of Proximo.
-func (s *PaginaDeEventos) GetProximo() string {
+func (s *PaginaDeEventos) GetProximo() OptString {
 	return s.Proximo
 }
 
@@ -1833,7 +1857,7 @@ func (s *PaginaDeEventos) SetItens(val []EventoRegistrado) {
 }
 
 // SetProximo sets the value of Proximo.
-func (s *PaginaDeEventos) SetProximo(val string) {
+func (s *PaginaDeEventos) SetProximo(val OptString) {
 	s.Proximo = val
 }
 
@@ -2370,10 +2394,11 @@ func (s *Tarefa) SetUltimoInicio(val OptDateTime) {
 type TarefaResultado string
 
 const (
-	TarefaResultadoOk         TarefaResultado = "ok"
-	TarefaResultadoFalhou     TarefaResultado = "falhou"
-	TarefaResultadoExecutando TarefaResultado = "executando"
-	TarefaResultadoNunca      TarefaResultado = "nunca"
+	TarefaResultadoOk           TarefaResultado = "ok"
+	TarefaResultadoFalhou       TarefaResultado = "falhou"
+	TarefaResultadoInterrompida TarefaResultado = "interrompida"
+	TarefaResultadoExecutando   TarefaResultado = "executando"
+	TarefaResultadoNunca        TarefaResultado = "nunca"
 )
 
 // AllValues returns all TarefaResultado values.
@@ -2381,6 +2406,7 @@ func (TarefaResultado) AllValues() []TarefaResultado {
 	return []TarefaResultado{
 		TarefaResultadoOk,
 		TarefaResultadoFalhou,
+		TarefaResultadoInterrompida,
 		TarefaResultadoExecutando,
 		TarefaResultadoNunca,
 	}
@@ -2392,6 +2418,8 @@ func (s TarefaResultado) MarshalText() ([]byte, error) {
 	case TarefaResultadoOk:
 		return []byte(s), nil
 	case TarefaResultadoFalhou:
+		return []byte(s), nil
+	case TarefaResultadoInterrompida:
 		return []byte(s), nil
 	case TarefaResultadoExecutando:
 		return []byte(s), nil
@@ -2410,6 +2438,9 @@ func (s *TarefaResultado) UnmarshalText(data []byte) error {
 		return nil
 	case TarefaResultadoFalhou:
 		*s = TarefaResultadoFalhou
+		return nil
+	case TarefaResultadoInterrompida:
+		*s = TarefaResultadoInterrompida
 		return nil
 	case TarefaResultadoExecutando:
 		*s = TarefaResultadoExecutando

@@ -55,7 +55,7 @@ type Handler interface {
 	ListarAssinaturas(ctx context.Context) (ListarAssinaturasRes, error)
 	// ListarAuditoria implements listarAuditoria operation.
 	//
-	// Do ato mais novo ao mais antigo, em páginas.
+	// Do ato mais antigo ao mais novo, em páginas.
 	//
 	// GET /v1/operacao/mensagens-mortas/auditoria
 	ListarAuditoria(ctx context.Context, params ListarAuditoriaParams) (ListarAuditoriaRes, error)

@@ -264,6 +264,36 @@ func (s *Filtro) Validate() error {
 		})
 	}
 	if err := func() error {
+		if value, ok := s.Erro.Get(); ok {
+			if err := func() error {
+				if err := (validate.String{
+					MinLength:     0,
+					MinLengthSet:  false,
+					MaxLength:     8192,
+					MaxLengthSet:  true,
+					Email:         false,
+					Hostname:      false,
+					Regex:         nil,
+					MinNumeric:    0,
+					MinNumericSet: false,
+					MaxNumeric:    0,
+					MaxNumericSet: false,
+				}).Validate(string(value)); err != nil {
+					return errors.Wrap(err, "string")
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "erro",
+			Error: err,
+		})
+	}
+	if err := func() error {
 		if value, ok := s.Falha.Get(); ok {
 			if err := func() error {
 				if err := (validate.String{
@@ -868,6 +898,8 @@ func (s TarefaResultado) Validate() error {
 	case "ok":
 		return nil
 	case "falhou":
+		return nil
+	case "interrompida":
 		return nil
 	case "executando":
 		return nil

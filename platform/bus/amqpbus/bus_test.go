@@ -3,8 +3,6 @@ package amqpbus_test
 import (
 	"context"
 	"errors"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,45 +57,8 @@ func TestUnroutableEvents(t *testing.T) {
 	r.AwaitDone(t, 1)
 }
 
-// Messages of foreigners that are no events are parked with the reason, and the
-// events around them flow.
-func TestForeignMessagesAreParked(t *testing.T) {
-	p := newPlace(t)
-	b := p.open(nil)
-	r := bustest.NewRecorder()
-	sub := bus.Subscription{Name: "teste.estranho", Types: []string{bustest.TypeA}, Handler: r.Handle(nil)}
-	if err := b.Declare(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
-	publish(t, b, event(bustest.TypeA, "s", 1))
-	ch := p.channel()
-	bodies := []string{`{"id":`, `{"specversion":"1.0","id":"x","source":"/x","type":"t"}`, "\xff\x00 not text", ``}
-	for i, body := range bodies {
-		if err := ch.Publish("", p.queue(sub.Name), true, false, amqp.Publishing{MessageId: string(rune('a' + i)), Body: []byte(body)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	publish(t, b, event(bustest.TypeA, "s", 2))
-	subscribe(t, b, sub)
-	r.AwaitDone(t, 2)
-	r.CheckOrder(t)
-	var dead []bus.DeadLetter
-	bustest.Eventually(t, "the dead letters", func() (ok bool) {
-		var err error
-		dead, err = b.DeadLetters(t.Context(), sub.Name, 10)
-		return err == nil && len(dead) == len(bodies)
-	})
-	for i, want := range []string{"unexpected end of JSON", "subject is missing", "invalid character", "unexpected end of JSON"} {
-		if d := dead[i]; d.Kind != "malformed" || !strings.Contains(d.Reason, want) || d.Event.ID != string(rune('a'+i)) || d.ParkedAt.IsZero() {
-			t.Errorf("dead letter %d: %+v, want a reason with %q", i, d, want)
-		}
-	}
-	if string(dead[1].Event.Data) != bodies[1] {
-		t.Errorf("the message is not shown: %s", dead[1].Event.Data)
-	}
-}
-
-// An event of a type that the subscription has given up is acknowledged unseen.
+// A type that the subscription has given up is not sent to it any more, and what
+// is there of it already is acknowledged unseen.
 func TestFormerTypeIsSkipped(t *testing.T) {
 	p := newPlace(t)
 	b := p.open(nil)
@@ -107,76 +68,44 @@ func TestFormerTypeIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, b, event(bustest.TypeB, "s", 1), event(bustest.TypeA, "s", 2))
-	sub.Types = sub.Types[:1]
+	sub.Types, sub.Former = sub.Types[:1], sub.Types[1:]
+	if err := b.Declare(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, event(bustest.TypeB, "s", 3))
+	if n, err := b.Backlog(t.Context(), sub.Name); err != nil || n != 2 {
+		t.Errorf("backlog %d, %v; want 2: the queue is still bound by its former type", n, err)
+	}
 	c := subscribe(t, b, sub)
 	r.AwaitDone(t, 1)
 	if err := c.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if q, err := p.channel().QueueDeclarePassive(p.queue(sub.Name), true, false, false, false, nil); err != nil || q.Messages != 0 {
-		t.Errorf("%d messages left, %v", q.Messages, err)
+	if n, err := b.Backlog(t.Context(), sub.Name); err != nil || n != 0 {
+		t.Errorf("backlog %d, %v; want 0", n, err)
 	}
 	if n, _ := r.Done(); n != 1 {
 		t.Errorf("%d events handled, want 1", n)
 	}
+	p.awaitLetters(sub.Name, 0)
 }
 
-// The broker itself moves an event that came back too often, and DeadLetters
-// says so.
-func TestDeliveryLimit(t *testing.T) {
+// Subscribing asks for the work and for the place to park in.
+func TestSubscribeNeedsHandlerAndParking(t *testing.T) {
 	p := newPlace(t)
-	limit := func(o *amqpbus.Options) { o.DeliveryLimit = 2 }
-	entered := make(chan struct{}, 1)
-	sub := bus.Subscription{Name: "teste.limite", Types: []string{bustest.TypeA},
-		Handler: func(ctx context.Context, _ bus.Event) error {
-			entered <- struct{}{}
-			<-ctx.Done()
-			return ctx.Err()
-		}}
-	b := p.open(limit)
-	if err := b.Declare(t.Context(), sub); err != nil {
-		t.Fatal(err)
+	b := p.open(nil).(*noting).Bus
+	sub := bus.Subscription{Name: "teste.falta", Types: []string{bustest.TypeA}, Parking: p.lot}
+	if _, err := b.Subscribe(t.Context(), sub); !errors.Is(err, bus.ErrSubscription) {
+		t.Errorf("without a handler: %v", err)
 	}
-	e := event(bustest.TypeA, "s", 1)
-	publish(t, b, e)
-	for range 3 { // as three processes that die
-		dying := p.open(limit)
-		subscribe(t, dying, sub)
-		<-entered
-		if err := dying.Close(); err != nil {
-			t.Fatal(err)
+	sub.Handler, sub.Parking = func(context.Context, bus.Event) error { return nil }, nil
+	if _, err := b.Subscribe(t.Context(), sub); !errors.Is(err, bus.ErrSubscription) {
+		t.Errorf("without a parking: %v", err)
+	}
+	for _, name := range []string{"events", "log", "x.dlq"} {
+		if err := b.Declare(t.Context(), bus.Subscription{Name: name, Types: sub.Types}); !errors.Is(err, bus.ErrSubscription) {
+			t.Errorf("name %s: %v", name, err)
 		}
-	}
-	bustest.Eventually(t, "the dead letter", func() bool {
-		dead, err := b.DeadLetters(t.Context(), sub.Name, 10)
-		return err == nil && len(dead) == 1 && dead[0].Event.ID == e.ID && strings.Contains(dead[0].Reason, "delivery_limit") &&
-			time.Since(dead[0].ParkedAt).Abs() < time.Minute
-	})
-}
-
-// An event held for long moves to a new channel, before the broker loses
-// patience, and its attempts go with it.
-func TestRecyclingKeepsAttempts(t *testing.T) {
-	p := newPlace(t)
-	b := p.open(func(o *amqpbus.Options) { o.RecycleAfter = 100 * time.Millisecond })
-	var tries atomic.Int32
-	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.recicla", Types: []string{bustest.TypeA}, MaxAttempts: 3,
-		Backoff: 300 * time.Millisecond, // so that every pause sees a new channel
-		Handler: r.Handle(func(_ context.Context, e bus.Event, _ int) error {
-			if bustest.Number(e) == 1 {
-				tries.Add(1)
-				return errors.New("no")
-			}
-			return nil
-		})})
-	publish(t, b, event(bustest.TypeA, "s", 1), event(bustest.TypeA, "s", 2))
-	r.AwaitDone(t, 1)
-	dead, err := b.DeadLetters(t.Context(), "teste.recicla", 10)
-	// A channel that ends while the dead letter is on its way makes the event come
-	// again, with its attempts anew.
-	if err != nil || len(dead) != 1 || dead[0].Attempts != 3 || tries.Load()%3 != 0 {
-		t.Errorf("%d tries, dead letters %+v, %v; want 3 tries and one dead letter", tries.Load(), dead, err)
 	}
 }
 
@@ -194,35 +123,105 @@ func TestQueueWithOtherArguments(t *testing.T) {
 	r.AwaitDone(t, 1)
 }
 
-// Looking at dead letters, also at a part of them, changes neither their number
-// nor their order.
-func TestLookingAtDeadLettersChangesNothing(t *testing.T) {
+// The backlog counts what waits at the broker and what is in hand here.
+func TestBacklog(t *testing.T) {
 	p := newPlace(t)
 	b := p.open(nil)
-	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.mira", Types: []string{bustest.TypeA}, MaxAttempts: 1, MaxInFlight: 1,
-		Handler: r.Handle(func(_ context.Context, e bus.Event, _ int) error {
-			if bustest.Number(e) < 10 {
-				return errors.New("no")
-			}
-			return nil
-		})})
-	for n := 1; n <= 10; n++ {
-		publish(t, b, event(bustest.TypeA, "s", n))
-	}
-	r.AwaitDone(t, 1)
-	for _, limit := range []int{3, 5, 0, 1, 9} {
-		dead, err := b.DeadLetters(t.Context(), "teste.mira", limit)
+	backlog := func(name string) int64 {
+		n, err := b.Backlog(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := min(limit+9*(1-min(limit, 1)), 9); len(dead) != want {
-			t.Errorf("limit %d: %d dead letters, want %d", limit, len(dead), want)
-		}
-		for i, d := range dead {
-			if bustest.Number(d.Event) != i+1 {
-				t.Errorf("limit %d: place %d holds event %d", limit, i, bustest.Number(d.Event))
+		return n
+	}
+	if n := backlog("teste.ninguem"); n != 0 {
+		t.Errorf("of a subscription that does not exist: %d", n)
+	}
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	sub := bus.Subscription{Name: "teste.fila", Types: []string{bustest.TypeA}, MaxInFlight: 1,
+		Handler: func(context.Context, bus.Event) error { entered <- struct{}{}; <-leave; return nil }}
+	if err := b.Declare(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 {
+		publish(t, b, event(bustest.TypeA, "s", n))
+	}
+	if n := backlog(sub.Name); n != 10 {
+		t.Errorf("before anybody consumes: %d, want 10", n)
+	}
+	c := subscribe(t, b, sub)
+	<-entered
+	bustest.Eventually(t, "ten in hand", func() bool { return backlog(sub.Name) == 10 })
+	close(leave)
+	bustest.Eventually(t, "nothing left", func() bool { return backlog(sub.Name) == 0 })
+	if err := c.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := backlog(sub.Name); n != 0 {
+		t.Errorf("after the drain: %d", n)
+	}
+}
+
+// The broker closes a consumer's channel, as it does for an acknowledgement that
+// makes no sense or after consumer_timeout; an operator deletes the queue. Each
+// time a new term begins and nothing is lost.
+func TestTermBeginsAgain(t *testing.T) {
+	p := newPlace(t)
+	b := p.open(func(o *amqpbus.Options) { o.Heartbeat = time.Second })
+	r := bustest.NewRecorder()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	sub := bus.Subscription{Name: "teste.mandato", Types: []string{bustest.TypeA},
+		Handler: r.Handle(func(_ context.Context, e bus.Event, try int) error {
+			if bustest.Number(e) == 1 && try == 1 {
+				close(entered)
+				<-leave
 			}
-		}
+			return nil
+		})}
+	subscribe(t, b, sub)
+	publish(t, b, event(bustest.TypeA, "s", 1), event(bustest.TypeA, "s", 2))
+	<-entered
+	if err := amqpbus.BreakAck(b.(*noting).Bus, sub.Name); err != nil {
+		t.Fatal(err)
+	}
+	close(leave)
+	r.AwaitDone(t, 2)
+	if _, err := p.channel().QueueDelete(p.queue(sub.Name), false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	third := event(bustest.TypeA, "s", 3)
+	bustest.Eventually(t, "publish works", func() bool { return b.Publish(t.Context(), third) == nil })
+	r.AwaitDone(t, 3)
+	r.CheckOrder(t)
+}
+
+// Two processes share a subscription; when the one that works loses its broker
+// for good, the other goes on though the first still lives.
+func TestAnotherProcessTakesOver(t *testing.T) {
+	p := newPlace(t)
+	x := newProxy(p)
+	r := bustest.NewRecorder()
+	sub := bus.Subscription{Name: "teste.rodizio", Types: []string{bustest.TypeA}, Handler: r.Handle(nil)}
+	first := p.open(through(x))
+	subscribe(t, first, sub)
+	second := p.open(nil)
+	if err := second.Declare(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, second, event(bustest.TypeA, "s", 1))
+	r.AwaitDone(t, 1)
+	subscribe(t, second, sub)
+	publish(t, second, event(bustest.TypeA, "s", 2))
+	r.AwaitDone(t, 2)
+	x.setDown(true)
+	for n := 3; n <= 20; n++ {
+		publish(t, second, event(bustest.TypeA, "s", n))
+	}
+	r.AwaitDone(t, 20)
+	r.CheckOrder(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := first.Ping(ctx); err == nil {
+		t.Error("the first process has its broker: the test proves nothing")
 	}
 }

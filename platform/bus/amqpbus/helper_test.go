@@ -3,10 +3,9 @@ package amqpbus_test
 import (
 	"context"
 	"crypto/rand"
-	"io"
+	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +18,10 @@ import (
 	"trama/platform/clock"
 	"trama/platform/enginetest"
 	"trama/platform/id"
+	"trama/platform/outbox"
+	"trama/platform/parking"
+	"trama/platform/store/migration"
+	"trama/platform/store/sqlitestore"
 )
 
 var ids = id.New(clock.System{}, rand.Reader)
@@ -29,6 +32,8 @@ type place struct {
 	url    string
 	prefix string
 
+	lot *parking.Lot
+
 	mu    sync.Mutex
 	names map[string]bool // subscriptions to remove in the end
 }
@@ -37,6 +42,7 @@ func newPlace(t testing.TB) *place {
 	t.Helper()
 	p := &place{t: t, url: enginetest.RabbitMQ(t), prefix: "trama-test-" + enginetest.Suffix(), names: map[string]bool{}}
 	t.Cleanup(p.remove)
+	p.lot = newLot(t)
 	return p
 }
 
@@ -53,16 +59,57 @@ func (p *place) remove() {
 		p.t.Errorf("cannot clean up: %v", err)
 		return
 	}
+	queues := []string{p.queue("log")}
 	for name := range p.names {
-		for _, q := range []string{p.queue(name), p.queue(name) + ".dlq"} {
-			if _, err := ch.QueueDelete(q, false, false, false); err != nil {
-				p.t.Errorf("delete queue %s: %v", q, err)
-			}
+		queues = append(queues, p.queue(name), p.queue(name)+".dlq")
+	}
+	for _, q := range queues {
+		if _, err := ch.QueueDelete(q, false, false, false); err != nil {
+			p.t.Errorf("delete queue %s: %v", q, err)
 		}
 	}
 	if err := ch.ExchangeDelete(p.prefix+".events", false, false); err != nil {
 		p.t.Errorf("delete exchange: %v", err)
 	}
+}
+
+// newLot makes the store of the test's consumers: one, as in one database.
+func newLot(t testing.TB) *parking.Lot {
+	t.Helper()
+	db, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "parque.db"), Synchronous: "OFF"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := migration.Run(t.Context(), db, "platform", outbox.Schema()); err != nil {
+		t.Fatal(err)
+	}
+	return parking.New(db, clock.System{}, "teste:1")
+}
+
+// awaitLetters waits until n subjects have letters, and gives the first of each.
+func (p *place) awaitLetters(name string, n int) []bus.Letter {
+	p.t.Helper()
+	var letters []bus.Letter
+	bustest.Eventually(p.t, fmt.Sprintf("%d letters of %s", n, name), func() bool {
+		letters = nil
+		blocked, err := p.lot.Blocked(p.t.Context(), name)
+		for _, b := range blocked {
+			var l []bus.Letter
+			if err == nil {
+				l, err = p.lot.Front(p.t.Context(), name, b.Subject, 1)
+				letters = append(letters, l...)
+			}
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return len(letters) >= n
+	})
+	if len(letters) > n {
+		p.t.Fatalf("%d letters, want %d: %+v", len(letters), n, letters)
+	}
+	return letters
 }
 
 func (p *place) queue(name string) string { return p.prefix + "." + name }
@@ -100,7 +147,10 @@ func (n *noting) Declare(ctx context.Context, subs ...bus.Subscription) error {
 }
 
 func (n *noting) Subscribe(ctx context.Context, s bus.Subscription) (bus.Consumer, error) {
-	if s.Check() == nil && s.Handler != nil {
+	if s.Parking == nil {
+		s.Parking = n.p.lot
+	}
+	if s.Check() == nil && (s.Handler != nil || s.Batch != nil) {
 		n.p.mu.Lock()
 		n.p.names[s.Name] = true
 		n.p.mu.Unlock()
@@ -121,119 +171,6 @@ func (p *place) channel() *amqp.Channel {
 		p.t.Fatal(err)
 	}
 	return ch
-}
-
-// proxy stands between a bus and the broker and can cut the wire.
-type proxy struct {
-	url    string
-	target string
-	ln     net.Listener
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	down  bool
-	mute  chan struct{} // not nil: nothing passes until it is closed
-}
-
-func newProxy(p *place) *proxy {
-	p.t.Helper()
-	u, err := url.Parse(p.url)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	x := &proxy{target: u.Host, ln: ln, conns: map[net.Conn]bool{}}
-	u.Host = ln.Addr().String()
-	x.url = u.String()
-	go x.accept()
-	p.t.Cleanup(func() { _ = ln.Close(); x.silence(false); x.cut() })
-	return x
-}
-
-func (x *proxy) accept() {
-	for {
-		in, err := x.ln.Accept()
-		if err != nil {
-			return
-		}
-		x.mu.Lock()
-		down := x.down
-		x.mu.Unlock()
-		out, err := net.Dial("tcp", x.target)
-		if down || err != nil {
-			_ = in.Close()
-			if err == nil {
-				_ = out.Close()
-			}
-			continue
-		}
-		x.mu.Lock()
-		x.conns[in], x.conns[out] = true, true
-		x.mu.Unlock()
-		go x.copy(in, out)
-		go x.copy(out, in)
-	}
-}
-
-func (x *proxy) copy(to, from net.Conn) {
-	_, _ = io.Copy(gated{to, x}, from)
-	_ = to.Close()
-	_ = from.Close()
-	x.mu.Lock()
-	delete(x.conns, to)
-	delete(x.conns, from)
-	x.mu.Unlock()
-}
-
-// gated holds back what is written while the proxy is silent.
-type gated struct {
-	net.Conn
-	x *proxy
-}
-
-func (g gated) Write(b []byte) (int, error) {
-	g.x.mu.Lock()
-	mute := g.x.mute
-	g.x.mu.Unlock()
-	if mute != nil {
-		<-mute
-	}
-	return g.Conn.Write(b)
-}
-
-// silence lets nothing through, without closing anything.
-func (x *proxy) silence(on bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch {
-	case on && x.mute == nil:
-		x.mute = make(chan struct{})
-	case !on && x.mute != nil:
-		close(x.mute)
-		x.mute = nil
-	}
-}
-
-// cut drops every connection.
-func (x *proxy) cut() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for c := range x.conns {
-		_ = c.Close()
-	}
-}
-
-// setDown makes the broker unreachable, or reachable again.
-func (x *proxy) setDown(down bool) {
-	x.mu.Lock()
-	x.down = down
-	x.mu.Unlock()
-	if down {
-		x.cut()
-	}
 }
 
 func event(typ, subject string, n int) bus.Event { return bustest.NewEvent(ids, typ, subject, n) }

@@ -3,6 +3,8 @@ package amqpbus
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -39,7 +41,7 @@ func newLink(b *Bus, name string, setup func(*amqp.Connection) error) *link {
 }
 
 func (l *link) run() {
-	pause, failing, first := firstPause, false, true
+	pause, failing, first, connected := firstPause, false, true, false
 	for l.b.life.Err() == nil {
 		conn, closed, err := l.connect()
 		if err == nil {
@@ -56,11 +58,15 @@ func (l *link) run() {
 				l.b.log.Error("event bus: cannot connect to the broker; will go on trying", "connection", l.name, "error", err)
 			}
 			failing = true
-			jittered := pause - time.Duration(l.b.opt.Jitter()*float64(pause)/4)
+			jittered := pause - time.Duration(rand.Float64()*float64(pause)/4)
 			_ = l.b.clock.Wait(l.b.life, jittered) // its end is the loop's
 			pause = min(2*pause, longestPause)
 			continue
 		}
+		if connected {
+			l.b.opt.Telemetry.Add(l.b.life, "trama.amqp.reconnects", 1, slog.String("connection", l.name))
+		}
+		connected = true
 		l.b.log.Info("event bus: connected to the broker", "connection", l.name)
 		pause, failing = firstPause, false
 		why := l.stay(closed)

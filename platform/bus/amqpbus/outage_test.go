@@ -2,7 +2,6 @@ package amqpbus_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -105,35 +104,6 @@ func TestConsumingThroughCuts(t *testing.T) {
 	r.CheckOrder(t)
 }
 
-// An event whose handler ended while the wire was cut is not handled again by
-// the same process.
-func TestDoneDuringCutIsNotRepeated(t *testing.T) {
-	p := newPlace(t)
-	x := newProxy(p)
-	b := p.open(through(x))
-	r := bustest.NewRecorder()
-	cut, first := make(chan struct{}), make(chan struct{})
-	subscribe(t, b, bus.Subscription{Name: "teste.meio", Types: []string{bustest.TypeA},
-		Handler: r.Handle(func(_ context.Context, e bus.Event, _ int) error {
-			if bustest.Number(e) == 1 {
-				close(first) // a second call would panic, and never be Done
-				<-cut
-			}
-			return nil
-		})})
-	publish(t, b, event(bustest.TypeA, "s", 1), event(bustest.TypeA, "s", 2))
-	<-first // so both connections are up
-	x.setDown(true)
-	bustest.Eventually(t, "the bus notices", func() bool { return b.Ping(t.Context()) != nil })
-	close(cut)
-	x.setDown(false)
-	r.AwaitDone(t, 2)
-	r.CheckOrder(t)
-	if n, successes := r.Done(); successes != n {
-		t.Errorf("%d events, %d successes", n, successes)
-	}
-}
-
 // With the broker down at Open everything is remembered, Publish refuses at once,
 // and all begins by itself when the broker is there.
 func TestBrokerDownAtOpen(t *testing.T) {
@@ -151,8 +121,11 @@ func TestBrokerDownAtOpen(t *testing.T) {
 	if err := b.Publish(t.Context(), e); err == nil || fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("publish: %v, want Unavailable", err)
 	}
-	if _, err := b.DeadLetters(t.Context(), "teste.depois", 1); err == nil || fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("dead letters: %v, want Unavailable", err)
+	if _, err := b.Backlog(t.Context(), "teste.depois"); err == nil || fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("backlog: %v, want Unavailable", err)
+	}
+	if err := b.Read(t.Context(), bus.Query{}, nil); err == nil || fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("read: %v, want Unavailable", err)
 	}
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("refusing took %s", took)
@@ -168,40 +141,6 @@ func TestBrokerDownAtOpen(t *testing.T) {
 	e = event(bustest.TypeA, "s", 2)
 	bustest.Eventually(t, "publish works again", func() bool { return b.Publish(t.Context(), e) == nil })
 	r.AwaitDone(t, 2)
-}
-
-// A handler gives up on an event while the broker is away: it is parked when the
-// broker is back, once, and nothing of its subject overtakes it.
-func TestParkingWaitsForTheBroker(t *testing.T) {
-	p := newPlace(t)
-	x := newProxy(p)
-	b := p.open(through(x))
-	r := bustest.NewRecorder()
-	var once sync.Once
-	cut := make(chan struct{})
-	subscribe(t, b, bus.Subscription{Name: "teste.parque", Types: []string{bustest.TypeA}, MaxAttempts: 1,
-		Handler: r.Handle(func(_ context.Context, e bus.Event, _ int) error {
-			if bustest.Number(e) == 1 {
-				once.Do(func() { x.setDown(true); close(cut) })
-				return errors.New("no")
-			}
-			return nil
-		})})
-	publish(t, b, event(bustest.TypeA, "s", 1), event(bustest.TypeA, "s", 2))
-	<-cut
-	bustest.Eventually(t, "the bus notices", func() bool { return b.Ping(t.Context()) != nil })
-	if n, _ := r.Done(); n != 0 {
-		t.Error("the subject went on before its dead letter was safe")
-	}
-	x.setDown(false)
-	r.AwaitDone(t, 1)
-	bustest.Eventually(t, "the dead letter", func() bool {
-		dead, err := b.DeadLetters(t.Context(), "teste.parque", 10)
-		if err == nil && len(dead) > 1 {
-			t.Fatalf("%d dead letters", len(dead))
-		}
-		return err == nil && len(dead) == 1 && dead[0].Reason == "no"
-	})
 }
 
 // A connection that is silent without being closed is given up by heartbeat.

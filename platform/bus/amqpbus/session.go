@@ -10,7 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// outgoing is one message to publish.
+// outgoing is one message to publish, always as mandatory.
 type outgoing struct {
 	exchange, key string
 	msg           amqp.Publishing
@@ -57,11 +57,14 @@ func openSession(b *Bus, conn *amqp.Connection) (*session, error) {
 	if err := ch.Confirm(false); err != nil {
 		return nil, err
 	}
-	s := &session{b: b, conn: conn, ch: ch, batches: make(chan *batch), window: make(chan sent, b.opt.Window),
-		dead: make(chan struct{})}
+	messages := b.opt.Window
+	if !b.opt.LogOff {
+		messages *= 2 // each event twice
+	}
+	s := &session{b: b, window: make(chan sent, messages), conn: conn, ch: ch, batches: make(chan *batch), dead: make(chan struct{})}
 	// The client puts a return in here before it resolves the message's confirm.
 	// There is room for as many as can be unresolved, so it never has to wait.
-	s.returns = ch.NotifyReturn(make(chan amqp.Return, b.opt.Window+2))
+	s.returns = ch.NotifyReturn(make(chan amqp.Return, messages+2))
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	alarms := conn.NotifyBlocked(make(chan amqp.Blocking, 8))
 	b.work.Go(func() { s.watch(closed, alarms) })
@@ -160,8 +163,11 @@ func (s *session) sender() {
 	}
 }
 
+// place tells the two copies of an event apart.
+type place struct{ exchange, id string }
+
 func (s *session) collector() {
-	returned := map[string]int{} // by message id: came back and not yet resolved
+	returned := map[place]int{} // came back and not yet resolved
 	for {
 		select {
 		case <-s.dead:
@@ -176,7 +182,7 @@ func (s *session) collector() {
 				select {
 				case r, open := <-s.returns:
 					if more = open; open {
-						returned[r.MessageId]++
+						returned[place{r.Exchange, r.MessageId}]++
 					}
 				default:
 					more = false
@@ -188,13 +194,13 @@ func (s *session) collector() {
 }
 
 // resolve books the fate of one message.
-func (s *session) resolve(x sent, returned map[string]int) {
+func (s *session) resolve(x sent, returned map[place]int) {
 	var err error
-	id := x.item.msg.MessageId
-	back := returned[id] > 0
+	at := place{x.item.exchange, x.item.msg.MessageId}
+	back := returned[at] > 0
 	if back {
-		if returned[id]--; returned[id] == 0 {
-			delete(returned, id)
+		if returned[at]--; returned[at] == 0 {
+			delete(returned, at)
 		}
 	}
 	broken := false

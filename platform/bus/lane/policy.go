@@ -7,9 +7,6 @@ import (
 	"trama/platform/fault"
 )
 
-// longestPause bounds the pause between two tries.
-const longestPause = time.Minute
-
 // longestReason bounds what is kept of an error chain.
 const longestReason = 4 << 10
 
@@ -31,14 +28,15 @@ func exhausted(k fault.Kind, attempts, limit int) bool {
 }
 
 // pause gives the time before the next try: first, doubled with each attempt up
-// to a minute, at least after, less up to a quarter of itself (jitter in [0,1)).
-func pause(first time.Duration, attempts int, after time.Duration, jitter float64) time.Duration {
-	p := longestPause
+// to longest, less up to a quarter of itself (jitter in [0,1)), at least after
+// but never beyond longest.
+func pause(first, longest time.Duration, attempts int, after time.Duration, jitter float64) time.Duration {
+	p := longest
 	if shift := attempts - 1; shift < 20 && first<<shift < p {
 		p = first << shift
 	}
 	p -= time.Duration(jitter * float64(p) / 4)
-	return max(p, min(after, longestPause))
+	return max(p, min(after, longest))
 }
 
 func cut(reason string) string {

@@ -2,8 +2,8 @@
 // file, with a cursor per subscription. It keeps every promise of package bus
 // for the processes of one machine that open the same folder.
 //
-// Layout of the folder: bus.db (WAL, synchronous=FULL), and one
-// <subscription>.lock per subscription.
+// Layout of the folder: bus.db (WAL, synchronous=FULL), and bus.db.open, a lock
+// held while opening.
 //
 // Publishing. Concurrent Publish calls are written in one transaction and share
 // one fsync; nil is returned after it. An event id that is in the log already is
@@ -12,25 +12,28 @@
 // by itself: the next call tries anew.
 //
 // Consuming. A new subscription starts at the beginning of the log. (A type added
-// to an existing one counts from its cursor.) Of all consumers of one name, in all
-// processes, exactly one is active: it holds the lock file, which the kernel
-// lets go when the process dies, so another takes over within 200 ms.
-// Events published in the same process are handed over in memory, decoded once;
-// those of other processes are found by asking SQLite whether the file changed
-// (PRAGMA data_version), every PollInterval (5 ms) while there is traffic, five
-// times more rarely after a quiet second, twenty times after five of them, and
-// twice a second while this process is alone with the file. Handlers must not
-// change an event's Data: it is shared.
+// to an existing one counts from its cursor; events of a type it no longer has
+// are passed over.) Who works, in what order, and what becomes of failures is
+// package lane's. Events published in the same process are handed over in
+// memory, decoded once; those of other processes are found by asking SQLite
+// whether the file changed (PRAGMA data_version), every PollInterval (5 ms)
+// while there is traffic, five times more rarely after a quiet second, twenty
+// times after five of them. Handlers must not change an event's Data: it is shared.
 //
-// The cursor is the low-water mark: everything up to it is done, or has a row in
-// table exception (waiting for a retry, behind such a one, or dead). It is
-// written every 100 ms, so a crash repeats what was done since then; after an
-// orderly Drain nothing is repeated. An event that waits keeps its row, so its
-// subject blocks neither cursor nor memory: see package lane. In memory are at
-// most 4 × MaxInFlight events (at least 128) or 16 MiB of them, 1,024 waiting
-// ones, and the 1,024 latest of the process or 4 MiB of them.
+// The cursor is the low-water mark: everything up to it is handled or parked. It
+// is written every 100 ms and at the end of a term, so a crash repeats what was
+// done since then. What was done above an event that is still in hand is
+// repeated after any end; there are at most 65,536 such. In memory are the
+// events in lane's hands and the 1,024 latest of the process, or 4 MiB of them.
 //
-// Retention: events are kept for ever; replay and pruning are not built yet.
+// Reading the log. Events are kept for ever, each with the time of publishing,
+// which never falls along the log even when the clock does: from a time on
+// nothing published since is left out. An index on subject finds what happened
+// to one aggregate; it costs publishing about a tenth.
+//
+// A file restored from a dump may lack its tail or its sequence: opening raises
+// the sequence above every cursor, so that no position is used twice. Opening
+// also takes over files of earlier versions.
 package sqlitebus
 
 import (
@@ -39,14 +42,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"trama/platform/bus"
+	"trama/platform/bus/lane"
 	"trama/platform/clock"
 	"trama/platform/crash"
+	"trama/platform/telemetry"
 )
 
 // Options of Open. Zero values mean the defaults told here.
@@ -58,7 +62,9 @@ type Options struct {
 	// PollInterval is how often to look for events of other processes while there
 	// is traffic. Default 5 ms. Negative: never; this process is the only one.
 	PollInterval time.Duration
-	Jitter       func() float64 // of retry pauses, in [0,1); default math/rand
+	Jitter       func() float64      // of retry pauses, in [0,1); default math/rand
+	Telemetry    *telemetry.Recorder // nil records nothing
+	Process      string              // who parks events; default "host:pid"
 }
 
 // Bus is the embedded bus. Open makes it.
@@ -74,10 +80,11 @@ type Bus struct {
 	life context.Context // of background work; ends in Close
 	end  context.CancelFunc
 	work sync.WaitGroup
-	soon chan struct{} // some consumer has something to write down
+	soon chan struct{} // some cursor is to be written down
 
 	mu        sync.Mutex
-	consumers map[*consumer]struct{}
+	consumers []*lane.Consumer
+	streams   map[*stream]struct{}
 	closed    bool
 }
 
@@ -97,9 +104,6 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if opt.PollInterval == 0 {
 		opt.PollInterval = 5 * time.Millisecond
 	}
-	if opt.Jitter == nil {
-		opt.Jitter = rand.Float64
-	}
 	path := filepath.Join(opt.Dir, "bus.db")
 	if err := prepare(ctx, opt.Dir, path, opt.Clock); err != nil {
 		return nil, unavailable("open "+path, err)
@@ -108,17 +112,18 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if err != nil {
 		return nil, unavailable("open "+path, err)
 	}
-	var head int64
-	if err := reads.QueryRowContext(ctx, sqlHead).Scan(&head); err != nil {
+	b := &Bus{opt: opt, log: opt.Logger, clock: opt.Clock, reads: reads,
+		soon: make(chan struct{}, 1), streams: map[*stream]struct{}{}}
+	head, err := b.head(ctx)
+	if err != nil {
 		_ = reads.Close()
 		return nil, unavailable("read "+path, err)
 	}
-	b := &Bus{opt: opt, log: opt.Logger, clock: opt.Clock, reads: reads, tail: newTail(head),
-		soon: make(chan struct{}, 1), consumers: map[*consumer]struct{}{}}
+	b.tail = newTail(head)
 	b.life, b.end = context.WithCancel(context.Background())
 	b.writer = newWriter(path, opt.Clock, opt.Crash, b.tail)
 	b.work.Go(b.writer.run)
-	b.work.Go(b.keepBooks)
+	b.work.Go(b.keepCursors)
 	if opt.PollInterval > 0 {
 		if b.follow, err = newFollower(b, path); err != nil {
 			_ = b.Close()
@@ -189,55 +194,24 @@ func (b *Bus) declared(ctx context.Context, s bus.Subscription) (bool, error) {
 	return types == typesText(s.Types), err
 }
 
-// Subscribe implements bus.Bus. The consumer may have to wait for its turn; see
-// the package comment.
+// Subscribe implements bus.Bus.
 func (b *Bus) Subscribe(ctx context.Context, s bus.Subscription) (bus.Consumer, error) {
-	if s.Handler == nil {
-		return nil, bus.ErrSubscription.Wrap(fmt.Errorf("%s: no handler", s.Name))
+	if s.Handler == nil && s.Batch == nil || s.Parking == nil {
+		return nil, bus.ErrSubscription.Wrap(fmt.Errorf("%s: no handler or no parking", s.Name))
 	}
 	if err := b.Declare(ctx, s); err != nil {
 		return nil, err
 	}
-	c := newConsumer(b, s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, unavailable("subscribe "+s.Name, errClosed)
 	}
-	b.consumers[c] = struct{}{}
-	go c.run()
+	c := lane.Consume(lane.Config{Subscription: s, Clock: b.clock, Logger: b.log, Jitter: b.opt.Jitter, Crash: b.opt.Crash,
+		Telemetry: b.opt.Telemetry, Process: b.opt.Process},
+		func(ctx context.Context) (lane.Stream, error) { return b.openStream(ctx, s) })
+	b.consumers = append(b.consumers, c)
 	return c, nil
-}
-
-// DeadLetters implements bus.Bus. A limit of 0 or less means 100.
-func (b *Bus) DeadLetters(ctx context.Context, subscription string, limit int) ([]bus.DeadLetter, error) {
-	if limit <= 0 {
-		limit = 100
-	}
-	b.flushAll() // what this process has parked but not yet written
-	rows, err := b.reads.QueryContext(ctx, sqlDeadLetters, subscription, limit)
-	if err != nil {
-		return nil, unavailable("dead letters", err)
-	}
-	defer rows.Close()
-	var out []bus.DeadLetter
-	for rows.Next() {
-		var body []byte
-		var at int64
-		d := bus.DeadLetter{Subscription: subscription}
-		if err := rows.Scan(&body, &d.Reason, &d.Kind, &d.Attempts, &at); err != nil {
-			return nil, unavailable("dead letters", err)
-		}
-		d.ParkedAt = time.UnixMilli(at).UTC()
-		if d.Event, err = bus.Decode(body); err != nil {
-			d.Reason += "; stored text cannot be read: " + err.Error()
-		}
-		out = append(out, d)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, unavailable("dead letters", err)
-	}
-	return out, nil
 }
 
 // Ping implements bus.Bus: the file can be read.
@@ -257,10 +231,7 @@ func (b *Bus) Close() error {
 		return nil
 	}
 	b.closed = true
-	var running []*consumer
-	for c := range b.consumers {
-		running = append(running, c)
-	}
+	running := b.consumers
 	b.mu.Unlock()
 
 	now, cancel := context.WithCancel(context.Background())
@@ -277,55 +248,6 @@ func (b *Bus) Close() error {
 	}
 	errs = append(errs, b.reads.Close())
 	return errors.Join(errs...)
-}
-
-// flushAll writes down what the process's consumers have settled. An error is
-// theirs to repeat.
-func (b *Bus) flushAll() {
-	b.mu.Lock()
-	list := make([]*consumer, 0, len(b.consumers))
-	for c := range b.consumers {
-		list = append(list, c)
-	}
-	b.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, c := range list { // at once, so that they share one commit
-		if c.books.dirty() {
-			wg.Go(func() { _ = c.flush(b.life) })
-		}
-	}
-	wg.Wait()
-}
-
-// flushEvery is how long settled events may wait to be written down.
-const flushEvery = 100 * time.Millisecond
-
-// keepBooks writes down, off the handlers' path, what consumers have settled.
-func (b *Bus) keepBooks() {
-	for {
-		select {
-		case <-b.life.Done():
-			return
-		case <-b.soon:
-		}
-		if b.clock.Wait(b.life, flushEvery) != nil {
-			return
-		}
-		b.flushAll()
-	}
-}
-
-func (b *Bus) nudge() {
-	select {
-	case b.soon <- struct{}{}:
-	default: // keepBooks is about to look anyway
-	}
-}
-
-func (b *Bus) forget(c *consumer) {
-	b.mu.Lock()
-	delete(b.consumers, c)
-	b.mu.Unlock()
 }
 
 var errClosed = errors.New("the bus is closed")

@@ -3,13 +3,11 @@ package sqlitebus_test
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"trama/platform/bus"
@@ -27,18 +25,6 @@ func TestContract(t *testing.T) {
 	})
 }
 
-func open(t testing.TB, dir string) *sqlitebus.Bus {
-	t.Helper()
-	b, err := sqlitebus.Open(t.Context(), sqlitebus.Options{Dir: dir, Logger: quiet(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	return b
-}
-
-var errDown = fault.New(fault.Unavailable, "teste-fora-do-ar", fault.Text{EN: "down"})
-
 func TestOpenRefusesUnwritableFolder(t *testing.T) {
 	if _, err := sqlitebus.Open(t.Context(), sqlitebus.Options{Dir: "/proc/bus"}); err == nil || fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("%v, want Unavailable", err)
@@ -52,7 +38,7 @@ func TestOpenRefusesUnwritableFolder(t *testing.T) {
 func TestRepeatedIDIsDeliveredOnce(t *testing.T) {
 	b := open(t, t.TempDir())
 	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.uma", Types: []string{bustest.TypeA}, Handler: r.Handle(nil)})
+	subscribe(t, b, bus.Subscription{Name: "teste.uma", Handler: r.Handle(nil)})
 	events := series(1, 30)
 	publish(t, b, events[:70]...)
 	publish(t, b, events[60:100]...)
@@ -68,87 +54,41 @@ func TestRepeatedIDIsDeliveredOnce(t *testing.T) {
 	r.CheckOrder(t)
 }
 
-// Attempts spent before a restart count after it.
-func TestAttemptsSurviveReopening(t *testing.T) {
-	dir := t.TempDir()
-	b := open(t, dir)
-	r := bustest.NewRecorder()
-	tried := make(chan int, 10)
-	sub := bus.Subscription{Name: "teste.soma", Types: []string{bustest.TypeA}, MaxAttempts: 3, Backoff: time.Millisecond,
-		Handler: r.Handle(func(_ context.Context, _ bus.Event, try int) error {
-			tried <- try
-			if try == 2 { // the third try comes a minute later: after the restart
-				return errDown.After(2 * time.Second)
-			}
-			return fmt.Errorf("try %d", try)
-		})}
-	c := subscribe(t, b, sub)
-	publish(t, b, series(1, 1)[0])
-	for <-tried != 2 {
-	}
-	if err := c.Drain(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b = open(t, dir)
-	subscribe(t, b, sub)
-	var dead []bus.DeadLetter
-	bustest.Eventually(t, "the dead letter", func() bool {
-		var err error
-		if dead, err = b.DeadLetters(t.Context(), sub.Name, 10); err != nil {
-			t.Fatal(err)
-		}
-		return len(dead) == 1
-	})
-	if dead[0].Attempts != 3 || dead[0].Reason != "try 3" {
-		t.Errorf("%d attempts, reason %q; want 3, try 3", dead[0].Attempts, dead[0].Reason)
-	}
-}
-
-// Fifty thousand events behind a slow consumer, half of them behind one
-// waiting subject, stay on disk.
+// Fifty thousand events behind a consumer that stands still stay on disk.
 func TestBacklogDoesNotGrowMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("publishes 50,000 events")
 	}
 	b := open(t, t.TempDir())
 	ids := id.New(clock.System{}, rand.Reader)
-	const events, batch = 50_000, 1000
-	for i := range events / batch {
+	const batches, batch = 50, 1000
+	gate := make(chan struct{})
+	r := bustest.NewRecorder()
+	subscribe(t, b, bus.Subscription{Name: "teste.fila",
+		Handler: r.Handle(func(context.Context, bus.Event, int) error { <-gate; return nil })})
+	before := heap()
+	for i := range batches {
 		var list []bus.Event
 		for k := range batch {
-			subject := fmt.Sprint("s", k)
-			if k%2 == 0 {
-				subject = "doente"
-			}
-			list = append(list, bustest.NewEvent(ids, bustest.TypeA, subject, i*batch+k))
+			list = append(list, bustest.NewEvent(ids, bustest.TypeA, fmt.Sprint("s", k), i))
 		}
 		publish(t, b, list...)
-	}
-	before := heap()
-	seen := make(chan struct{}, events)
-	subscribe(t, b, bus.Subscription{Name: "teste.fila", Types: []string{bustest.TypeA}, Backoff: time.Minute,
-		Handler: func(_ context.Context, e bus.Event) error {
-			seen <- struct{}{}
-			if e.Subject == "doente" {
-				return errDown
-			}
-			return nil
-		}})
-	for range events/2 + 1 {
-		select {
-		case <-seen:
-		case <-time.After(bustest.Patience):
-			t.Fatalf("the backlog does not flow past the waiting subject: %d seen", len(seen))
-		}
 	}
 	grown := int64(heap()) - int64(before)
 	t.Logf("the heap grew by %d KiB", grown>>10)
 	if grown > 12<<20 {
 		t.Error("the backlog is in memory")
 	}
+	if n, err := b.Backlog(t.Context(), "teste.fila"); n != batches*batch || err != nil {
+		t.Errorf("backlog %d, %v; want all of them", n, err)
+	}
+	close(gate)
+	r.AwaitDone(t, batches*batch)
+	r.CheckOrder(t)
+	bustest.Eventually(t, "no backlog", func() bool {
+		n, err := b.Backlog(t.Context(), "teste.fila")
+		return n == 0 && err == nil
+	})
 }
 
 func heap() uint64 {
@@ -171,7 +111,7 @@ func TestCursorPassesOtherTypes(t *testing.T) {
 		publish(t, b, list...)
 	}
 	r := bustest.NewRecorder()
-	c := subscribe(t, b, bus.Subscription{Name: "teste.raro", Types: []string{bustest.TypeA}, Handler: r.Handle(nil)})
+	c := subscribe(t, b, bus.Subscription{Name: "teste.raro", Handler: r.Handle(nil)})
 	publish(t, b, bustest.NewEvent(ids, bustest.TypeA, "s", 1))
 	r.AwaitDone(t, 1)
 	publish(t, b, bustest.NewEvent(ids, bustest.TypeB, "s", 2))
@@ -183,7 +123,7 @@ func TestCursorPassesOtherTypes(t *testing.T) {
 	}
 }
 
-// A row that somebody spoiled is parked; the others flow on.
+// A row that somebody spoiled is parked; the others flow on, and Read passes it over.
 func TestSpoiledRowIsParked(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
@@ -195,25 +135,20 @@ func TestSpoiledRowIsParked(t *testing.T) {
 	query(t, dir, `UPDATE event SET body = '{' WHERE seq = 2 RETURNING seq`)
 	b = open(t, dir)
 	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.resto", Types: []string{bustest.TypeA}, Handler: r.Handle(nil)})
+	p := lot(t, t.TempDir())
+	subscribe(t, b, bus.Subscription{Name: "teste.resto", Handler: r.Handle(nil), Parking: p})
 	r.AwaitDone(t, len(events)-1)
 	bustest.Eventually(t, "the dead letter", func() bool {
-		dead, err := b.DeadLetters(t.Context(), "teste.resto", 10)
-		return err == nil && len(dead) == 1 && dead[0].Kind == "malformed"
+		blocked, err := p.Blocked(t.Context(), "teste.resto")
+		if err != nil || len(blocked) != 1 || blocked[0].State != bus.Dead {
+			return false
+		}
+		front, err := p.Front(t.Context(), "teste.resto", blocked[0].Subject, 10)
+		return err == nil && len(front) == 1 && string(front[0].Body) == "{"
 	})
-}
-
-func query(t *testing.T, dir, text string) (n int64) {
-	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "bus.db"))
-	if err != nil {
-		t.Fatal(err)
+	if got := read(t, b, bus.Query{}); len(got) != len(events)-1 {
+		t.Errorf("read %d events, want %d", len(got), len(events)-1)
 	}
-	defer db.Close()
-	if err := db.QueryRow(text).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // Ten idle subscriptions and another user of the same file: the one poller of a
@@ -225,8 +160,12 @@ func TestIdleCostsNothing(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := open(t, dir), open(t, dir)
 	for i := range 10 {
-		subscribe(t, b, bus.Subscription{Name: fmt.Sprint("teste.ocioso", i), Types: []string{bustest.TypeA},
-			Handler: func(context.Context, bus.Event) error { return nil }})
+		if err := b.Declare(t.Context(), bus.Subscription{Name: fmt.Sprint("teste.ocioso", i), Types: []string{bustest.TypeA}}); err != nil {
+			t.Fatal(err)
+		}
+		go func() { // as a consumer's stream waits, without what package lane does
+			_ = b.Read(t.Context(), bus.Query{Types: []string{bustest.TypeA}, Follow: true}, func(bus.LogEntry) error { return nil })
+		}()
 	}
 	timer := time.NewTimer(7 * time.Second) // until the pollers have calmed down
 	<-timer.C
@@ -235,7 +174,7 @@ func TestIdleCostsNothing(t *testing.T) {
 	timer.Reset(span)
 	<-timer.C
 	used = cpu(t) - used
-	t.Logf("two idle buses, ten subscriptions: %.2f %% of a core", 100*used.Seconds()/span.Seconds())
+	t.Logf("two idle buses, ten readers: %.2f %% of a core", 100*used.Seconds()/span.Seconds())
 	if used > span*3/100 { // two processes' worth: 0.6 % each when the machine is quiet
 		t.Errorf("%s of CPU in %s", used, span)
 	}
@@ -268,7 +207,7 @@ func TestForeignEventsArriveSoon(t *testing.T) {
 	dir := t.TempDir()
 	here, there := open(t, dir), open(t, dir) // to SQLite, two buses are two processes
 	got := make(chan struct{}, 1)
-	subscribe(t, here, bus.Subscription{Name: "teste.vizinho", Types: []string{bustest.TypeA},
+	subscribe(t, here, bus.Subscription{Name: "teste.vizinho",
 		Handler: func(context.Context, bus.Event) error { got <- struct{}{}; return nil }})
 	var best time.Duration = time.Hour
 	for _, e := range series(1, 5) {
@@ -286,38 +225,16 @@ func TestForeignEventsArriveSoon(t *testing.T) {
 	}
 }
 
-// A day of outage under a fake clock: the pauses grow to a minute and stay there,
-// and nothing is given up.
-func TestDayOfOutage(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		b, err := sqlitebus.Open(t.Context(), sqlitebus.Options{Dir: dir, Logger: quiet(t), PollInterval: -1,
-			Jitter: func() float64 { return 0 }})
-		if err != nil {
-			t.Fatal(err)
+// A subscription without work or without a place for failures is refused.
+func TestSubscribeWantsHandlerAndParking(t *testing.T) {
+	b := open(t, t.TempDir())
+	work := func(context.Context, bus.Event) error { return nil }
+	for _, s := range []bus.Subscription{
+		{Name: "teste.nada", Types: []string{bustest.TypeA}, Parking: lot(t, t.TempDir())},
+		{Name: "teste.nada", Types: []string{bustest.TypeA}, Handler: work},
+	} {
+		if _, err := b.Subscribe(t.Context(), s); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%v, want Invalid", err)
 		}
-		defer b.Close()
-		begin, done := time.Now(), make(chan int, 1)
-		tries := 0
-		c, err := b.Subscribe(t.Context(), bus.Subscription{Name: "teste.dia", Types: []string{bustest.TypeA},
-			Handler: func(context.Context, bus.Event) error {
-				if tries++; time.Since(begin) < 24*time.Hour {
-					return errDown
-				}
-				done <- tries
-				return nil
-			}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		publish(t, b, series(1, 1)[0])
-		got := <-done
-		// 0.2 s doubled nine times is 102 s in ten tries, then one a minute.
-		if want := 24*60 + 8; got < want-2 || got > want+3 {
-			t.Errorf("%d tries in a day, want about %d", got, want)
-		}
-		if err := c.Drain(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
+	}
 }

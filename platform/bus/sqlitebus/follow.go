@@ -3,14 +3,11 @@ package sqlitebus
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"time"
 )
 
 // How often the follower looks, see the package comment.
 const (
-	aloneEvery = 500 * time.Millisecond
-
 	idleAfter  = time.Second
 	idleFactor = 5
 
@@ -21,26 +18,20 @@ const (
 // follower notices what other processes commit. There is one per Bus, whatever
 // the number of subscriptions.
 type follower struct {
-	b        *Bus
-	db       *sql.DB
-	presence *presence
-	changed  *sql.Stmt
-	head     *sql.Stmt
+	b       *Bus
+	db      *sql.DB
+	changed *sql.Stmt
+	head    *sql.Stmt
 }
 
 func newFollower(b *Bus, path string) (*follower, error) {
-	p, err := newPresence(filepath.Join(b.opt.Dir, "bus.db.open-by"))
-	if err != nil {
-		return nil, err
-	}
 	// data_version speaks of what changed since the same connection last asked.
 	db, err := sql.Open("sqlite", dsn(path, 1000)+"&_pragma=query_only(1)&_pragma=cache_size(-64)")
 	if err != nil {
-		_ = p.close()
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	f := &follower{b: b, db: db, presence: p}
+	f := &follower{b: b, db: db}
 	if f.changed, err = db.Prepare("PRAGMA data_version"); err == nil {
 		f.head, err = db.Prepare(sqlHead)
 	}
@@ -51,10 +42,7 @@ func newFollower(b *Bus, path string) (*follower, error) {
 	return f, nil
 }
 
-func (f *follower) close() error {
-	_ = f.presence.close()
-	return f.db.Close()
-}
+func (f *follower) close() error { return f.db.Close() }
 
 func (f *follower) run() {
 	var version int64
@@ -86,8 +74,6 @@ func (f *follower) run() {
 func (f *follower) pause(quiet time.Duration) time.Duration {
 	every := f.b.opt.PollInterval
 	switch {
-	case !f.presence.others():
-		return max(aloneEvery, every)
 	case quiet > asleepAfter:
 		return asleepFactor * every
 	case quiet > idleAfter:

@@ -11,54 +11,32 @@ import (
 	"trama/platform/clock"
 )
 
-// How often a waiting process tries to get the lock for opening, which is held
-// for milliseconds, and that of a subscription, which is held for days.
-const (
-	openLockEvery     = 10 * time.Millisecond
-	consumerLockEvery = 200 * time.Millisecond
-)
+// openLockEvery is how often a process tries to get the lock for opening, which
+// others hold for milliseconds.
+const openLockEvery = 10 * time.Millisecond
 
-// fileLock is an exclusive flock. It belongs to the open file, so two in one
-// process exclude each other too, and the kernel releases it when the process
-// dies in any way.
-type fileLock struct{ f *os.File }
-
-// tryLock gives nil without an error when somebody else holds the lock.
-func tryLock(path string) (*fileLock, error) {
+// acquire takes an exclusive flock of the file, which the kernel lets go when
+// the process dies in any way. The file stays: removing it would let two hold
+// locks of the same name.
+func acquire(ctx context.Context, path string, c clock.Clock) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() {
+				_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a child just being forked has a copy of the descriptor
+				_ = f.Close()
+			}, nil
 		}
-	}
-	if err == nil {
-		return &fileLock{f}, nil
-	}
-	_ = f.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
-}
-
-// acquire waits for the lock until ctx ends. The file stays when it is released:
-// removing it would let two hold locks of the same name.
-func acquire(ctx context.Context, path string, c clock.Clock, every time.Duration) (*fileLock, error) {
-	for {
-		l, err := tryLock(path)
-		if l != nil || err != nil {
-			return l, err
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = c.Wait(ctx, openLockEvery)
 		}
-		if err := c.Wait(ctx, every); err != nil {
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			_ = f.Close()
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 	}
-}
-
-func (l *fileLock) release() {
-	_ = l.f.Close() // closing lets the lock go
 }

@@ -15,84 +15,67 @@ import (
 	"trama/platform/clock"
 )
 
-// The log. event_type lets a subscription skip what it does not want without
-// reading it. AUTOINCREMENT keeps a position from ever being used twice.
+// The log. AUTOINCREMENT keeps a position from ever being used twice. The
+// indexes end with seq, as every index does: event_type lets a subscription
+// skip what it does not want without reading it, event_subject is for people
+// who ask what happened to an aggregate.
 const schema = `
 CREATE TABLE IF NOT EXISTS event (
 	seq     INTEGER PRIMARY KEY AUTOINCREMENT,
 	id      TEXT NOT NULL UNIQUE,
 	type    TEXT NOT NULL,
 	subject TEXT NOT NULL,
-	body    TEXT NOT NULL
+	body    TEXT NOT NULL,
+	at      INTEGER NOT NULL -- of publishing, Unix ms; never less than that of an earlier seq
 ) STRICT;
-CREATE INDEX IF NOT EXISTS event_type ON event (type, seq);
+CREATE INDEX IF NOT EXISTS event_type ON event (type);
+CREATE INDEX IF NOT EXISTS event_subject ON event (subject);
 
 CREATE TABLE IF NOT EXISTS subscription (
 	name        TEXT PRIMARY KEY,
 	types       TEXT NOT NULL,
-	cursor      INTEGER NOT NULL DEFAULT 0,
+	cursor      INTEGER NOT NULL DEFAULT 0, -- everything up to here is handled or parked
 	declared_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS exception (
-	subscription TEXT NOT NULL,
-	seq          INTEGER NOT NULL,
-	subject      TEXT NOT NULL,
-	state        TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
-	attempts     INTEGER NOT NULL,
-	due          INTEGER NOT NULL, -- waiting: next try, Unix ms
-	kind         TEXT NOT NULL,
-	reason       TEXT NOT NULL,
-	parked_at    INTEGER NOT NULL, -- dead: Unix ms
-	PRIMARY KEY (subscription, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS exception_waiting ON exception (subscription, subject, seq) WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS exception_dead ON exception (subscription, parked_at, seq) WHERE state = 'dead';
 `
 
 const (
 	// The highest position ever given out; all up to it are visible, since there
 	// is one writer at a time.
-	sqlHead = `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)`
+	sqlHead = `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'`
+
+	sqlLast = `SELECT (` + sqlHead + `), coalesce((SELECT at FROM event ORDER BY seq DESC LIMIT 1), 0)`
 
 	sqlDeclare = `INSERT INTO subscription (name, types, declared_at) VALUES (?1, ?2, ?3)
 		ON CONFLICT (name) DO UPDATE SET types = excluded.types`
 
 	sqlCursor = `UPDATE subscription SET cursor = max(cursor, ?2) WHERE name = ?1`
 
-	sqlKeep = `INSERT INTO exception (subscription, seq, subject, state, attempts, due, kind, reason, parked_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-		ON CONFLICT (subscription, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
-			due = excluded.due, kind = excluded.kind, reason = excluded.reason, parked_at = excluded.parked_at`
+	sqlBacklog = `SELECT (SELECT count(*) FROM json_each(s.types) t CROSS JOIN event e ON e.type = t.value AND e.seq > s.cursor)
+		FROM subscription s WHERE s.name = ?1`
 
-	sqlDrop = `DELETE FROM exception WHERE subscription = ?1 AND seq = ?2`
+	// What opening must mend: missing tables and indexes, the event table or the
+	// table of waiting events of earlier versions, a sequence that would give out
+	// positions again.
+	sqlState = `SELECT
+		(SELECT count(*) = 4 FROM sqlite_schema WHERE name IN ('event', 'event_type', 'event_subject', 'subscription')),
+		EXISTS (SELECT 1 FROM pragma_table_info('event')) AND NOT EXISTS (SELECT 1 FROM pragma_table_info('event') WHERE name = 'at'),
+		EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'exception')`
 
-	sqlWaitingSubjects = `SELECT DISTINCT subject FROM exception WHERE subscription = ?1 AND state = 'waiting'`
+	// A restored file may have lost its sequence, or events behind a cursor, which
+	// would skip whatever took their positions.
+	sqlFloor = `SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(cursor) FROM subscription), 0))`
 
-	sqlNextWaiting = `SELECT x.seq, x.attempts, x.due, e.body
-		FROM exception x CROSS JOIN event e ON e.seq = x.seq
-		WHERE x.subscription = ?1 AND x.subject = ?2 AND x.seq > ?3 AND x.state = 'waiting'
-		ORDER BY x.seq LIMIT 1`
+	sqlRaise = `INSERT INTO sqlite_sequence (name, seq) SELECT 'event', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'event');
+		UPDATE sqlite_sequence SET seq = max(seq, (` + sqlFloor + `)) WHERE name = 'event'`
 
-	sqlDeadLetters = `SELECT e.body, x.reason, x.kind, x.attempts, x.parked_at
-		FROM exception x CROSS JOIN event e ON e.seq = x.seq
-		WHERE x.subscription = ?1 AND x.state = 'dead'
-		ORDER BY x.parked_at, x.seq LIMIT ?2`
+	// Earlier versions kept the events that waited for a retry, or were dead, in
+	// a table of their own and let the cursor pass them. They are delivered again,
+	// with all that follows; the inboxes know what was handled.
+	sqlDropExceptions = `UPDATE subscription SET cursor = min(cursor,
+			coalesce((SELECT min(x.seq) - 1 FROM exception x WHERE x.subscription = subscription.name), cursor));
+		DROP TABLE exception`
 )
-
-// sqlBehind gives the query for the next events of n types after a position:
-// ?1 after, ?2 up to, ?3 how many, ?4… the types. One bounded walk of event_type
-// per type, merged; whatever lies between is never touched.
-func sqlBehind(n int) string {
-	q := "SELECT e.seq, e.subject, e.body FROM ("
-	for i := range n {
-		if i > 0 {
-			q += " UNION ALL "
-		}
-		q += fmt.Sprintf("SELECT seq FROM (SELECT seq FROM event WHERE type = ?%d AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)", i+4)
-	}
-	return q + " ORDER BY seq LIMIT ?3) s CROSS JOIN event e ON e.seq = s.seq ORDER BY s.seq"
-}
 
 func typesText(types []string) string {
 	t := slices.Clone(types)
@@ -114,11 +97,11 @@ func prepare(ctx context.Context, dir, path string, c clock.Clock) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	lock, err := acquire(ctx, filepath.Join(dir, "bus.db.open"), c, openLockEvery)
+	release, err := acquire(ctx, filepath.Join(dir, "bus.db.open"), c)
 	if err != nil {
 		return err
 	}
-	defer lock.release()
+	defer release()
 	// Events hold personal data: only the owner may read them. SQLite gives its
 	// other files the mode of this one.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -128,19 +111,58 @@ func prepare(ctx context.Context, dir, path string, c clock.Clock) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(path, 10_000))
+	db, err := sql.Open("sqlite", dsn(path, 10_000)+"&_txlock=immediate")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	var tables int
-	err = db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name IN ('event', 'subscription', 'exception', 'exception_dead')`).Scan(&tables)
-	if err != nil || tables == 4 {
+	if fit, err := fits(ctx, db); fit || err != nil {
 		return err // complete: do not take the write lock of a busy bus
 	}
-	_, err = db.ExecContext(ctx, "BEGIN IMMEDIATE;"+schema+"COMMIT;")
-	return err
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := mend(ctx, tx, c.Now().UnixMilli()); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// fits says that there is nothing to mend.
+func fits(ctx context.Context, db *sql.DB) (bool, error) {
+	var complete, timeless, exceptions bool
+	err := db.QueryRowContext(ctx, sqlState).Scan(&complete, &timeless, &exceptions)
+	if err != nil || !complete || timeless || exceptions {
+		return false, err
+	}
+	var head, floor int64
+	err = db.QueryRowContext(ctx, "SELECT ("+sqlHead+"), ("+sqlFloor+")").Scan(&head, &floor)
+	return head >= floor, err
+}
+
+// mend makes the file fit.
+func mend(ctx context.Context, tx *sql.Tx, now int64) error {
+	var complete, timeless, exceptions bool
+	if err := tx.QueryRowContext(ctx, sqlState).Scan(&complete, &timeless, &exceptions); err != nil {
+		return err
+	}
+	var steps []string
+	if timeless { // whoever asks for a time before this moment gets the old log from its beginning
+		steps = append(steps, fmt.Sprintf(`ALTER TABLE event ADD COLUMN at INTEGER NOT NULL DEFAULT %d`, now))
+	}
+	steps = append(steps, schema)
+	if exceptions {
+		steps = append(steps, sqlDropExceptions)
+	}
+	for _, step := range append(steps, sqlRaise) {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openReads opens the connections that only read. There are few: reads are short.

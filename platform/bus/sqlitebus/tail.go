@@ -1,6 +1,7 @@
 package sqlitebus
 
 import (
+	"slices"
 	"sort"
 	"sync"
 
@@ -13,7 +14,13 @@ const (
 	tailBytes  = 4 << 20
 )
 
-// record is one event of this process, decoded once, by whoever needs it first.
+// entry is one place of the log.
+type entry struct {
+	seq int64
+	rec *record
+}
+
+// record is one event as it is stored, decoded once, by whoever needs it first.
 type record struct {
 	typ   string
 	body  string
@@ -27,11 +34,6 @@ func (r *record) decode() (bus.Event, error) {
 	return r.event, r.err
 }
 
-type tailEntry struct {
-	seq int64
-	rec *record
-}
-
 // tail is the end of the log: what this process published lately, gapless, and
 // the position of the head. Consumers that have read so far take events from
 // here; others, and all after another process has written, go to the file.
@@ -39,14 +41,14 @@ type tail struct {
 	mu      sync.Mutex
 	first   int64 // every event at first..last is in entries
 	last    int64 // the head, as far as known
-	entries []tailEntry
+	entries []entry
 	bytes   int
 	readers map[*reader]struct{}
 }
 
-// reader is one subscription's place in the log.
+// reader is somebody's place in the log.
 type reader struct {
-	types map[string]bool
+	types map[string]bool // empty: all
 	wake  chan struct{}
 	pos   int64 // guarded by tail.mu: everything of its types up to here was handed out
 	idle  bool  // guarded by tail.mu: it had read everything when it last looked
@@ -75,7 +77,7 @@ func (t *tail) leave(r *reader) {
 
 // append adds what this process has just committed. before is the head that its
 // transaction found, last the one it left.
-func (t *tail) append(before, last int64, added []tailEntry) {
+func (t *tail) append(before, last int64, added []entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if last <= t.last { // the follower saw this commit first: it is in the file
@@ -93,11 +95,11 @@ func (t *tail) append(before, last int64, added []tailEntry) {
 	was := t.last
 	t.last = last
 	for r := range t.readers {
-		if !foreign && r.idle && r.pos == was && !wants(r, added) {
+		if !foreign && r.idle && r.pos == was && !slices.ContainsFunc(added, r.wants) {
 			r.pos = last // nothing for it: no need to wake it
 			continue
 		}
-		r.signal()
+		signal(r.wake)
 	}
 }
 
@@ -111,7 +113,7 @@ func (t *tail) trim() {
 		n++
 	}
 	if n > 0 {
-		t.entries = append([]tailEntry(nil), t.entries[n:]...)
+		t.entries = append([]entry(nil), t.entries[n:]...)
 	}
 }
 
@@ -125,13 +127,13 @@ func (t *tail) announce(head int64) {
 	}
 	t.entries, t.bytes, t.first, t.last = nil, 0, head+1, head
 	for r := range t.readers {
-		r.signal()
+		signal(r.wake)
 	}
 }
 
 // take gives r its next entries, at most limit. ok is false when the tail does
 // not reach back to r's place: read the file and call moved.
-func (t *tail) take(r *reader, limit int) (got []tailEntry, ok bool) {
+func (t *tail) take(r *reader, limit int) (got []entry, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.idle = false
@@ -140,7 +142,7 @@ func (t *tail) take(r *reader, limit int) (got []tailEntry, ok bool) {
 	}
 	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].seq > r.pos })
 	for ; i < len(t.entries) && len(got) < limit; i++ {
-		if r.types[t.entries[i].rec.typ] {
+		if r.wants(t.entries[i]) {
 			got = append(got, t.entries[i])
 		}
 		r.pos = t.entries[i].seq
@@ -165,18 +167,4 @@ func (t *tail) place(r *reader) int64 {
 	return r.pos
 }
 
-func wants(r *reader, entries []tailEntry) bool {
-	for _, e := range entries {
-		if r.types[e.rec.typ] {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *reader) signal() {
-	select {
-	case r.wake <- struct{}{}:
-	default: // it is about to look anyway
-	}
-}
+func (r *reader) wants(e entry) bool { return len(r.types) == 0 || r.types[e.rec.typ] }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -25,9 +24,6 @@ const (
 
 // busyFor is how long a commit waits for another process's.
 const busyFor = 10 * time.Second
-
-// row is one event to append.
-type row struct{ id, typ, subject, body string }
 
 // job is what one caller wants committed: events, statements or both.
 type job struct {
@@ -60,9 +56,10 @@ type writer struct {
 	life  context.Context
 	end   context.CancelFunc
 
-	db    *sql.DB   // nil until needed, and after an error that may have broken it
-	conn  *sql.Conn // of db
-	stmts map[string]*sql.Stmt
+	db      *sql.DB   // nil until needed, and after an error that may have broken it
+	conn    *sql.Conn // of db
+	stmts   map[string]*sql.Stmt
+	inserts map[int]*sql.Stmt // of stmts, by number of rows
 }
 
 func newWriter(path string, c clock.Clock, points *crash.Points, t *tail) *writer {
@@ -155,7 +152,7 @@ func (w *writer) commit(batch []*job) error {
 	for _, j := range batch {
 		rows = append(rows, j.rows...)
 	}
-	before, last, added, err := w.appendRows(rows)
+	before, last, added, err := w.append(rows)
 	if err != nil {
 		return err
 	}
@@ -195,90 +192,6 @@ func (w *writer) begin() error {
 	}
 }
 
-// insertSizes are the row counts of the prepared INSERTs, largest first: one
-// statement for many rows saves most of the cost per row.
-var insertSizes = [...]int{64, 8, 1}
-
-var insertSQL = func() (out [len(insertSizes)]string) {
-	for i, n := range insertSizes {
-		out[i] = "INSERT INTO event (seq, id, type, subject, body) VALUES " +
-			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?), ", n), ", ") + " ON CONFLICT (id) DO NOTHING"
-	}
-	return out
-}()
-
-// appendRows gives each row the next position, and tells which were new.
-func (w *writer) appendRows(rows []row) (before, last int64, added []tailEntry, err error) {
-	if len(rows) == 0 {
-		return 0, 0, nil, nil
-	}
-	head, err := w.stmt(sqlHead)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	if err := head.QueryRow().Scan(&before); err != nil {
-		return 0, 0, nil, err
-	}
-	last = before
-	added = make([]tailEntry, 0, len(rows))
-	for len(rows) > 0 {
-		i := 0
-		for insertSizes[i] > len(rows) {
-			i++
-		}
-		chunk := rows[:insertSizes[i]]
-		rows = rows[len(chunk):]
-		fresh, err := w.insert(insertSQL[i], last+1, chunk)
-		if err != nil {
-			return 0, 0, nil, err
-		}
-		for k, r := range chunk {
-			if fresh == nil || fresh[last+1+int64(k)] {
-				added = append(added, tailEntry{seq: last + 1 + int64(k), rec: &record{typ: r.typ, body: r.body}})
-			}
-		}
-		last += int64(len(chunk)) // a skipped row leaves its position unused
-	}
-	if len(added) > 0 { // SQLite may hand the unused ones at the end out again
-		last = added[len(added)-1].seq
-	}
-	return before, last, added, nil
-}
-
-// insert adds the chunk at positions first…; fresh is nil when all were new.
-func (w *writer) insert(query string, first int64, chunk []row) (fresh map[int64]bool, err error) {
-	st, err := w.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	args := make([]any, 0, 5*len(chunk))
-	for k, r := range chunk {
-		args = append(args, first+int64(k), r.id, r.typ, r.subject, r.body)
-	}
-	res, err := st.Exec(args...)
-	if err != nil {
-		return nil, err
-	}
-	n, err := res.RowsAffected()
-	if err != nil || n == int64(len(chunk)) {
-		return nil, err
-	}
-	got, err := w.conn.QueryContext(context.Background(), `SELECT seq FROM event WHERE seq >= ?`, first)
-	if err != nil {
-		return nil, err
-	}
-	defer got.Close()
-	fresh = map[int64]bool{}
-	for got.Next() {
-		var seq int64
-		if err := got.Scan(&seq); err != nil {
-			return nil, err
-		}
-		fresh[seq] = true
-	}
-	return fresh, got.Err()
-}
-
 func (w *writer) open() error {
 	if w.conn != nil {
 		return nil
@@ -296,7 +209,7 @@ func (w *writer) open() error {
 		_ = db.Close()
 		return err
 	}
-	w.db, w.conn, w.stmts = db, conn, map[string]*sql.Stmt{}
+	w.db, w.conn, w.stmts, w.inserts = db, conn, map[string]*sql.Stmt{}, map[int]*sql.Stmt{}
 	return nil
 }
 
@@ -335,5 +248,5 @@ func (w *writer) reset() {
 	}
 	_ = w.conn.Close()
 	_ = w.db.Close()
-	w.db, w.conn, w.stmts = nil, nil, nil
+	w.db, w.conn, w.stmts, w.inserts = nil, nil, nil, nil
 }

@@ -2,31 +2,33 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"trama/platform/store"
 )
 
+// A lease that another process holds is asked for again and again, first after
+// pollFirst, at last every pollLast to two and a half times that.
 const (
-	leasePing    = 5 * time.Second // a lease's connection is asked this often whether it lives
-	leaseTimeout = 5 * time.Second // and has so long to answer
+	pollFirst = 2 * time.Millisecond
+	pollLast  = 100 * time.Millisecond
 )
 
-// leaseLock takes the session's advisory lock. The schema is part of the name: in
-// a shared database every service has its own.
-const leaseLock = `SELECT pg_advisory_lock(hashtextextended(coalesce(current_schema(), '') || '/' || $1, 0))`
+// leasing is what a DB keeps for its leases; the zero value is ready.
+type leasing struct {
+	mu         sync.Mutex
+	names      map[string]chan struct{} // held or asked for in this process; closed when free again
+	session    *session                 // of all leases; nil while there are none
+	connecting chan struct{}            // closed when a connection was made, or not; nil when nobody tries
+}
 
-// leaseSetup: a wait for the lock has no limit but the caller's, and a server that
-// lost its client must notice within half a minute, not after two hours.
-const leaseSetup = `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;
-	SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`
-
-// Lease waits until this caller alone holds name; see store.Leaser. It is a session
-// lock on a connection of its own, which the server drops when the process dies.
+// Lease waits until this caller alone holds name; see store.Leaser. It is an
+// advisory lock of a session, which the server drops when the process dies. All
+// leases of a DB, held and waited for, share one session, on a connection beside
+// the pool: they are lost together.
 func (d *DB) Lease(ctx context.Context, name string) (store.Lease, error) {
 	if !store.ValidLeaseName(name) {
 		return nil, fmt.Errorf("pgstore: bad lease name %q", name)
@@ -41,97 +43,123 @@ func (d *DB) Lease(ctx context.Context, name string) (store.Lease, error) {
 	}
 	d.leases.Add(1)
 	d.mu.Unlock()
+	defer d.leases.Done()
 	l, err := d.lease(ctx, name)
-	if err != nil {
-		d.leases.Done()
-		return nil, err
-	}
-	go func() {
-		defer d.leases.Done()
-		l.watch()
-	}()
-	return l, nil
-}
-
-func (d *DB) lease(ctx context.Context, name string) (*lease, error) {
-	wait, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(d.life, cancel)()
-	conn, err := pgx.ConnectConfig(wait, d.pool.Config().ConnConfig)
-	if err == nil {
-		if _, err = conn.Exec(wait, leaseSetup); err == nil {
-			_, err = conn.Exec(wait, leaseLock, name)
-		}
-		if err != nil {
-			closeConn(conn)
-		}
-	}
 	switch {
 	case err == nil:
+		return l, nil
 	case d.life.Err() != nil:
 		return nil, store.Unavailable(store.ErrClosed)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("pgstore: lease: %w", ctx.Err())
-	default:
-		return nil, store.Unavailable(fmt.Errorf("pgstore: lease: %w", err))
 	}
-	l := &lease{conn: conn, lost: make(chan struct{})}
-	l.held, l.stop = context.WithCancel(d.life)
-	return l, nil
+	return nil, store.Unavailable(fmt.Errorf("pgstore: lease: %w", err))
 }
 
-func closeConn(c *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = c.Close(ctx)
+func (d *DB) lease(ctx context.Context, name string) (*lease, error) {
+	free, err := d.reserve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.join(ctx)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	for pause := pollFirst; ; pause = min(2*pause, pollLast) {
+		try := s.do(tryLock, name)
+		select {
+		case <-try.done:
+		case <-ctx.Done():
+			d.leases.Add(1)
+			go func() { // what the server may still give is given back
+				defer d.leases.Done()
+				<-try.done
+				if try.ok {
+					<-s.do(unlock, name).done
+				}
+				free()
+				d.leave(s)
+			}()
+			return nil, ctx.Err()
+		}
+		l := &lease{d: d, s: s, name: name, free: free, lost: make(chan struct{})}
+		if try.ok && s.hold(l) {
+			return l, nil
+		}
+		if err = try.err; err == nil {
+			err = s.rest(ctx, pause+rand.N(pause*3/2))
+		}
+		if err != nil {
+			free()
+			d.leave(s)
+			return nil, err
+		}
+	}
 }
 
+// reserve waits until nobody else in this process holds or asks for name: a
+// session may take its own advisory lock any number of times. free ends it.
+func (d *DB) reserve(ctx context.Context, name string) (free func(), err error) {
+	n := &d.leasing
+	for {
+		n.mu.Lock()
+		taken, ok := n.names[name]
+		if !ok {
+			if n.names == nil {
+				n.names = map[string]chan struct{}{}
+			}
+			mine := make(chan struct{})
+			n.names[name] = mine
+			n.mu.Unlock()
+			return func() {
+				n.mu.Lock()
+				delete(n.names, name)
+				n.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		n.mu.Unlock()
+		select {
+		case <-taken:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-d.life.Done():
+			return nil, store.ErrClosed
+		}
+	}
+}
+
+// lease is one held lease.
 type lease struct {
-	conn *pgx.Conn // the watching goroutine's own
-	held context.Context
-	stop context.CancelFunc
+	d    *DB
+	s    *session
+	name string
+	free func()
 	lost chan struct{}
 
-	err error
+	ended    sync.Once
+	released sync.Once
 }
 
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
+// end makes the name free for others in this process, and tells of the loss.
+func (l *lease) end() {
+	l.ended.Do(func() {
+		close(l.lost)
+		l.free()
+	})
+}
+
+// Release unlocks on the server, before anybody here may ask for the name again.
+// Without an answer the session is over, and the server has freed all of it.
 func (l *lease) Release() error {
-	l.stop()
-	<-l.lost
-	return l.err
-}
-
-// watch listens on the connection, so that its end is noticed at once, and asks
-// it from time to time, so that silence is noticed too.
-func (l *lease) watch() {
-	defer close(l.lost)
-	defer l.stop()
-	for l.held.Err() == nil {
-		listen, cancel := context.WithTimeout(l.held, leasePing)
-		err := l.conn.PgConn().WaitForNotification(listen)
-		quiet := listen.Err() != nil
-		cancel()
-		if err != nil && !quiet {
-			closeConn(l.conn)
-			return
-		}
-		if l.held.Err() == nil && l.ask(`SELECT 1`) != nil {
-			closeConn(l.conn)
-			return
-		}
-	}
-	// Unlock by name: the server would do it after the connection's end, but later.
-	if err := l.ask(`SELECT pg_advisory_unlock_all()`); err != nil && !l.conn.IsClosed() {
-		l.err = errors.Join(errors.New("pgstore: release of a lease"), err)
-	}
-	closeConn(l.conn)
-}
-
-func (l *lease) ask(sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTimeout)
-	defer cancel()
-	_, err := l.conn.Exec(ctx, sql)
-	return err
+	l.released.Do(func() {
+		<-l.s.do(unlock, l.name).done
+		l.s.drop(l)
+		l.end()
+		l.d.leave(l.s)
+	})
+	return nil
 }

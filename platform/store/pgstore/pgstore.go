@@ -35,8 +35,8 @@ type Options struct {
 	// URL is a PostgreSQL connection URL or DSN. search_path in it chooses the
 	// schema. It holds a password: never log it.
 	URL string
-	// MaxConns is the greatest number of pooled connections. Defaults to 8. Each
-	// held lease has a connection beside them.
+	// MaxConns is the greatest number of pooled connections. Defaults to 8. All
+	// leases together have one connection beside them.
 	MaxConns int
 	// ConnectTimeout bounds one attempt to connect. Defaults to 3 s, or to the URL's.
 	ConnectTimeout time.Duration
@@ -52,7 +52,8 @@ type DB struct {
 
 	mu       sync.Mutex
 	isClosed bool
-	leases   sync.WaitGroup // Add only while not isClosed
+	leases   sync.WaitGroup // Add only while not isClosed, or by one of them
+	leasing  leasing
 
 	closing sync.Once
 	closed  error

@@ -232,8 +232,10 @@ type Filter struct {
 	Code          string                 `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
 	State         string                 `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"` // waiting, behind, dead; empty: any
 	Ids           []string               `protobuf:"bytes,7,rep,name=ids,proto3" json:"ids,omitempty"`
-	FromMs        int64                  `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"` // parked not before
-	ToMs          int64                  `protobuf:"varint,9,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`       // parked before
+	FromMs        int64                  `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`                         // parked not before
+	ToMs          int64                  `protobuf:"varint,9,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`                               // parked before
+	Error         string                 `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`                                         // as Causes gives it
+	ActedBeforeMs int64                  `protobuf:"varint,11,opt,name=acted_before_ms,json=actedBeforeMs,proto3" json:"acted_before_ms,omitempty"` // leaves out what operators touched since
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,12 +333,25 @@ func (x *Filter) GetToMs() int64 {
 	return 0
 }
 
+func (x *Filter) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Filter) GetActedBeforeMs() int64 {
+	if x != nil {
+		return x.ActedBeforeMs
+	}
+	return 0
+}
+
 type LettersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Filter        *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
-	Bodies        bool                   `protobuf:"varint,4,opt,name=bodies,proto3" json:"bodies,omitempty"` // with body and history, for an export
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -390,13 +405,6 @@ func (x *LettersRequest) GetLimit() int32 {
 		return x.Limit
 	}
 	return 0
-}
-
-func (x *LettersRequest) GetBodies() bool {
-	if x != nil {
-		return x.Bodies
-	}
-	return false
 }
 
 type LettersResponse struct {
@@ -1443,6 +1451,86 @@ func (x *Act) GetDetail() string {
 	return ""
 }
 
+type NoteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Act           *Act                   `protobuf:"bytes,1,opt,name=act,proto3" json:"act,omitempty"` // id and at_ms are given by the service
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteRequest) Reset() {
+	*x = NoteRequest{}
+	mi := &file_operations_v1_operations_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteRequest) ProtoMessage() {}
+
+func (x *NoteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_operations_v1_operations_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteRequest.ProtoReflect.Descriptor instead.
+func (*NoteRequest) Descriptor() ([]byte, []int) {
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *NoteRequest) GetAct() *Act {
+	if x != nil {
+		return x.Act
+	}
+	return nil
+}
+
+type NoteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteResponse) Reset() {
+	*x = NoteResponse{}
+	mi := &file_operations_v1_operations_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteResponse) ProtoMessage() {}
+
+func (x *NoteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_operations_v1_operations_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteResponse.ProtoReflect.Descriptor instead.
+func (*NoteResponse) Descriptor() ([]byte, []int) {
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{21}
+}
+
 type ReplayRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1458,7 +1546,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_operations_v1_operations_proto_msgTypes[20]
+	mi := &file_operations_v1_operations_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1558,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[20]
+	mi := &file_operations_v1_operations_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1571,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{20}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplayRequest) GetId() string {
@@ -1546,7 +1634,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_operations_v1_operations_proto_msgTypes[21]
+	mi := &file_operations_v1_operations_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1646,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[21]
+	mi := &file_operations_v1_operations_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1659,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{21}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplayResponse) GetParked() int64 {
@@ -1603,7 +1691,7 @@ type TasksRequest struct {
 
 func (x *TasksRequest) Reset() {
 	*x = TasksRequest{}
-	mi := &file_operations_v1_operations_proto_msgTypes[22]
+	mi := &file_operations_v1_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1703,7 @@ func (x *TasksRequest) String() string {
 func (*TasksRequest) ProtoMessage() {}
 
 func (x *TasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[22]
+	mi := &file_operations_v1_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1716,7 @@ func (x *TasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TasksRequest.ProtoReflect.Descriptor instead.
 func (*TasksRequest) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{22}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{24}
 }
 
 type TasksResponse struct {
@@ -1640,7 +1728,7 @@ type TasksResponse struct {
 
 func (x *TasksResponse) Reset() {
 	*x = TasksResponse{}
-	mi := &file_operations_v1_operations_proto_msgTypes[23]
+	mi := &file_operations_v1_operations_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1740,7 @@ func (x *TasksResponse) String() string {
 func (*TasksResponse) ProtoMessage() {}
 
 func (x *TasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[23]
+	mi := &file_operations_v1_operations_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1753,7 @@ func (x *TasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TasksResponse.ProtoReflect.Descriptor instead.
 func (*TasksResponse) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{23}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TasksResponse) GetTasks() []*Task {
@@ -1683,7 +1771,7 @@ type Task struct {
 	NextMs         int64                  `protobuf:"varint,4,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
 	LastStartMs    int64                  `protobuf:"varint,5,opt,name=last_start_ms,json=lastStartMs,proto3" json:"last_start_ms,omitempty"`
 	LastTookUs     int64                  `protobuf:"varint,6,opt,name=last_took_us,json=lastTookUs,proto3" json:"last_took_us,omitempty"`
-	LastOk         bool                   `protobuf:"varint,7,opt,name=last_ok,json=lastOk,proto3" json:"last_ok,omitempty"`
+	LastResult     string                 `protobuf:"bytes,7,opt,name=last_result,json=lastResult,proto3" json:"last_result,omitempty"` // ok, failed, stopped; empty: never ran
 	LastNote       string                 `protobuf:"bytes,8,opt,name=last_note,json=lastNote,proto3" json:"last_note,omitempty"`
 	LastError      string                 `protobuf:"bytes,9,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
 	Runs           int64                  `protobuf:"varint,10,opt,name=runs,proto3" json:"runs,omitempty"`
@@ -1697,7 +1785,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_operations_v1_operations_proto_msgTypes[24]
+	mi := &file_operations_v1_operations_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1797,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[24]
+	mi := &file_operations_v1_operations_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1810,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{24}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Task) GetName() string {
@@ -1767,11 +1855,11 @@ func (x *Task) GetLastTookUs() int64 {
 	return 0
 }
 
-func (x *Task) GetLastOk() bool {
+func (x *Task) GetLastResult() string {
 	if x != nil {
-		return x.LastOk
+		return x.LastResult
 	}
-	return false
+	return ""
 }
 
 func (x *Task) GetLastNote() string {
@@ -1833,7 +1921,7 @@ type RunTaskRequest struct {
 
 func (x *RunTaskRequest) Reset() {
 	*x = RunTaskRequest{}
-	mi := &file_operations_v1_operations_proto_msgTypes[25]
+	mi := &file_operations_v1_operations_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1933,7 @@ func (x *RunTaskRequest) String() string {
 func (*RunTaskRequest) ProtoMessage() {}
 
 func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[25]
+	mi := &file_operations_v1_operations_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1946,7 @@ func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskRequest.ProtoReflect.Descriptor instead.
 func (*RunTaskRequest) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{25}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RunTaskRequest) GetName() string {
@@ -1883,7 +1971,7 @@ type RunTaskResponse struct {
 
 func (x *RunTaskResponse) Reset() {
 	*x = RunTaskResponse{}
-	mi := &file_operations_v1_operations_proto_msgTypes[26]
+	mi := &file_operations_v1_operations_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +1983,7 @@ func (x *RunTaskResponse) String() string {
 func (*RunTaskResponse) ProtoMessage() {}
 
 func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[26]
+	mi := &file_operations_v1_operations_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +1996,7 @@ func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskResponse.ProtoReflect.Descriptor instead.
 func (*RunTaskResponse) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{26}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{28}
 }
 
 type SpansRequest struct {
@@ -1920,7 +2008,7 @@ type SpansRequest struct {
 
 func (x *SpansRequest) Reset() {
 	*x = SpansRequest{}
-	mi := &file_operations_v1_operations_proto_msgTypes[27]
+	mi := &file_operations_v1_operations_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2020,7 @@ func (x *SpansRequest) String() string {
 func (*SpansRequest) ProtoMessage() {}
 
 func (x *SpansRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[27]
+	mi := &file_operations_v1_operations_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2033,7 @@ func (x *SpansRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpansRequest.ProtoReflect.Descriptor instead.
 func (*SpansRequest) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{27}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SpansRequest) GetTraceId() string {
@@ -1964,7 +2052,7 @@ type SpansResponse struct {
 
 func (x *SpansResponse) Reset() {
 	*x = SpansResponse{}
-	mi := &file_operations_v1_operations_proto_msgTypes[28]
+	mi := &file_operations_v1_operations_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2064,7 @@ func (x *SpansResponse) String() string {
 func (*SpansResponse) ProtoMessage() {}
 
 func (x *SpansResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_v1_operations_proto_msgTypes[28]
+	mi := &file_operations_v1_operations_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2077,7 @@ func (x *SpansResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpansResponse.ProtoReflect.Descriptor instead.
 func (*SpansResponse) Descriptor() ([]byte, []int) {
-	return file_operations_v1_operations_proto_rawDescGZIP(), []int{28}
+	return file_operations_v1_operations_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SpansResponse) GetSpans() []byte {
@@ -2018,7 +2106,7 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\vnext_due_ms\x18\b \x01(\x03R\tnextDueMs\x12\x12\n" +
 	"\x04held\x18\t \x01(\bR\x04held\x12 \n" +
 	"\vrebuildable\x18\n" +
-	" \x01(\bR\vrebuildable\"\xd8\x01\n" +
+	" \x01(\bR\vrebuildable\"\x96\x02\n" +
 	"\x06Filter\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\tR\fsubscription\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x12\n" +
@@ -2028,12 +2116,14 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\x05state\x18\x06 \x01(\tR\x05state\x12\x10\n" +
 	"\x03ids\x18\a \x03(\tR\x03ids\x12\x17\n" +
 	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\x12\x13\n" +
-	"\x05to_ms\x18\t \x01(\x03R\x04toMs\"\x89\x01\n" +
+	"\x05to_ms\x18\t \x01(\x03R\x04toMs\x12\x14\n" +
+	"\x05error\x18\n" +
+	" \x01(\tR\x05error\x12&\n" +
+	"\x0facted_before_ms\x18\v \x01(\x03R\ractedBeforeMs\"q\n" +
 	"\x0eLettersRequest\x123\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1b.trama.operations.v1.FilterR\x06filter\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06bodies\x18\x04 \x01(\bR\x06bodies\"\\\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\\\n" +
 	"\x0fLettersResponse\x125\n" +
 	"\aletters\x18\x01 \x03(\v2\x1b.trama.operations.v1.LetterR\aletters\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\xe1\x03\n" +
@@ -2115,7 +2205,10 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\x06letter\x18\x06 \x01(\tR\x06letter\x12\x12\n" +
 	"\x04type\x18\a \x01(\tR\x04type\x12\x18\n" +
 	"\asubject\x18\b \x01(\tR\asubject\x12\x16\n" +
-	"\x06detail\x18\t \x01(\tR\x06detail\"\xb4\x01\n" +
+	"\x06detail\x18\t \x01(\tR\x06detail\"9\n" +
+	"\vNoteRequest\x12*\n" +
+	"\x03act\x18\x01 \x01(\v2\x18.trama.operations.v1.ActR\x03act\"\x0e\n" +
+	"\fNoteResponse\"\xb4\x01\n" +
 	"\rReplayRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
 	"\fsubscription\x18\x02 \x01(\tR\fsubscription\x12\x17\n" +
@@ -2130,7 +2223,7 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\x04done\x18\x03 \x01(\bR\x04done\"\x0e\n" +
 	"\fTasksRequest\"@\n" +
 	"\rTasksResponse\x12/\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x19.trama.operations.v1.TaskR\x05tasks\"\x9c\x03\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x19.trama.operations.v1.TaskR\x05tasks\"\xa4\x03\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05about\x18\x02 \x01(\tR\x05about\x12\x1a\n" +
@@ -2138,8 +2231,9 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\anext_ms\x18\x04 \x01(\x03R\x06nextMs\x12\"\n" +
 	"\rlast_start_ms\x18\x05 \x01(\x03R\vlastStartMs\x12 \n" +
 	"\flast_took_us\x18\x06 \x01(\x03R\n" +
-	"lastTookUs\x12\x17\n" +
-	"\alast_ok\x18\a \x01(\bR\x06lastOk\x12\x1b\n" +
+	"lastTookUs\x12\x1f\n" +
+	"\vlast_result\x18\a \x01(\tR\n" +
+	"lastResult\x12\x1b\n" +
 	"\tlast_note\x18\b \x01(\tR\blastNote\x12\x1d\n" +
 	"\n" +
 	"last_error\x18\t \x01(\tR\tlastError\x12\x12\n" +
@@ -2157,7 +2251,7 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\fSpansRequest\x12\x19\n" +
 	"\btrace_id\x18\x01 \x01(\tR\atraceId\"%\n" +
 	"\rSpansResponse\x12\x14\n" +
-	"\x05spans\x18\x01 \x01(\fR\x05spans2\x97\b\n" +
+	"\x05spans\x18\x01 \x01(\fR\x05spans2\xe4\b\n" +
 	"\x11OperationsService\x12k\n" +
 	"\rSubscriptions\x12).trama.operations.v1.SubscriptionsRequest\x1a*.trama.operations.v1.SubscriptionsResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\aLetters\x12#.trama.operations.v1.LettersRequest\x1a$.trama.operations.v1.LettersResponse\"\x03\x90\x02\x01\x12V\n" +
@@ -2166,7 +2260,8 @@ const file_operations_v1_operations_proto_rawDesc = "" +
 	"\x05Retry\x12\x1f.trama.operations.v1.ActRequest\x1a .trama.operations.v1.ActResponse\x12I\n" +
 	"\x04Drop\x12\x1f.trama.operations.v1.ActRequest\x1a .trama.operations.v1.ActResponse\x12K\n" +
 	"\x04Edit\x12 .trama.operations.v1.EditRequest\x1a!.trama.operations.v1.EditResponse\x12S\n" +
-	"\x05Audit\x12!.trama.operations.v1.AuditRequest\x1a\".trama.operations.v1.AuditResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\x05Audit\x12!.trama.operations.v1.AuditRequest\x1a\".trama.operations.v1.AuditResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\x04Note\x12 .trama.operations.v1.NoteRequest\x1a!.trama.operations.v1.NoteResponse\x12Q\n" +
 	"\x06Replay\x12\".trama.operations.v1.ReplayRequest\x1a#.trama.operations.v1.ReplayResponse\x12S\n" +
 	"\x05Tasks\x12!.trama.operations.v1.TasksRequest\x1a\".trama.operations.v1.TasksResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\aRunTask\x12#.trama.operations.v1.RunTaskRequest\x1a$.trama.operations.v1.RunTaskResponse\x12S\n" +
@@ -2184,7 +2279,7 @@ func file_operations_v1_operations_proto_rawDescGZIP() []byte {
 	return file_operations_v1_operations_proto_rawDescData
 }
 
-var file_operations_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_operations_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_operations_v1_operations_proto_goTypes = []any{
 	(*SubscriptionsRequest)(nil),  // 0: trama.operations.v1.SubscriptionsRequest
 	(*SubscriptionsResponse)(nil), // 1: trama.operations.v1.SubscriptionsResponse
@@ -2206,15 +2301,17 @@ var file_operations_v1_operations_proto_goTypes = []any{
 	(*AuditRequest)(nil),          // 17: trama.operations.v1.AuditRequest
 	(*AuditResponse)(nil),         // 18: trama.operations.v1.AuditResponse
 	(*Act)(nil),                   // 19: trama.operations.v1.Act
-	(*ReplayRequest)(nil),         // 20: trama.operations.v1.ReplayRequest
-	(*ReplayResponse)(nil),        // 21: trama.operations.v1.ReplayResponse
-	(*TasksRequest)(nil),          // 22: trama.operations.v1.TasksRequest
-	(*TasksResponse)(nil),         // 23: trama.operations.v1.TasksResponse
-	(*Task)(nil),                  // 24: trama.operations.v1.Task
-	(*RunTaskRequest)(nil),        // 25: trama.operations.v1.RunTaskRequest
-	(*RunTaskResponse)(nil),       // 26: trama.operations.v1.RunTaskResponse
-	(*SpansRequest)(nil),          // 27: trama.operations.v1.SpansRequest
-	(*SpansResponse)(nil),         // 28: trama.operations.v1.SpansResponse
+	(*NoteRequest)(nil),           // 20: trama.operations.v1.NoteRequest
+	(*NoteResponse)(nil),          // 21: trama.operations.v1.NoteResponse
+	(*ReplayRequest)(nil),         // 22: trama.operations.v1.ReplayRequest
+	(*ReplayResponse)(nil),        // 23: trama.operations.v1.ReplayResponse
+	(*TasksRequest)(nil),          // 24: trama.operations.v1.TasksRequest
+	(*TasksResponse)(nil),         // 25: trama.operations.v1.TasksResponse
+	(*Task)(nil),                  // 26: trama.operations.v1.Task
+	(*RunTaskRequest)(nil),        // 27: trama.operations.v1.RunTaskRequest
+	(*RunTaskResponse)(nil),       // 28: trama.operations.v1.RunTaskResponse
+	(*SpansRequest)(nil),          // 29: trama.operations.v1.SpansRequest
+	(*SpansResponse)(nil),         // 30: trama.operations.v1.SpansResponse
 }
 var file_operations_v1_operations_proto_depIdxs = []int32{
 	2,  // 0: trama.operations.v1.SubscriptionsResponse.subscriptions:type_name -> trama.operations.v1.Subscription
@@ -2227,36 +2324,39 @@ var file_operations_v1_operations_proto_depIdxs = []int32{
 	3,  // 7: trama.operations.v1.ActRequest.filter:type_name -> trama.operations.v1.Filter
 	3,  // 8: trama.operations.v1.AuditRequest.filter:type_name -> trama.operations.v1.Filter
 	19, // 9: trama.operations.v1.AuditResponse.acts:type_name -> trama.operations.v1.Act
-	24, // 10: trama.operations.v1.TasksResponse.tasks:type_name -> trama.operations.v1.Task
-	0,  // 11: trama.operations.v1.OperationsService.Subscriptions:input_type -> trama.operations.v1.SubscriptionsRequest
-	4,  // 12: trama.operations.v1.OperationsService.Letters:input_type -> trama.operations.v1.LettersRequest
-	8,  // 13: trama.operations.v1.OperationsService.Letter:input_type -> trama.operations.v1.LetterRequest
-	10, // 14: trama.operations.v1.OperationsService.Causes:input_type -> trama.operations.v1.CausesRequest
-	13, // 15: trama.operations.v1.OperationsService.Retry:input_type -> trama.operations.v1.ActRequest
-	13, // 16: trama.operations.v1.OperationsService.Drop:input_type -> trama.operations.v1.ActRequest
-	15, // 17: trama.operations.v1.OperationsService.Edit:input_type -> trama.operations.v1.EditRequest
-	17, // 18: trama.operations.v1.OperationsService.Audit:input_type -> trama.operations.v1.AuditRequest
-	20, // 19: trama.operations.v1.OperationsService.Replay:input_type -> trama.operations.v1.ReplayRequest
-	22, // 20: trama.operations.v1.OperationsService.Tasks:input_type -> trama.operations.v1.TasksRequest
-	25, // 21: trama.operations.v1.OperationsService.RunTask:input_type -> trama.operations.v1.RunTaskRequest
-	27, // 22: trama.operations.v1.OperationsService.Spans:input_type -> trama.operations.v1.SpansRequest
-	1,  // 23: trama.operations.v1.OperationsService.Subscriptions:output_type -> trama.operations.v1.SubscriptionsResponse
-	5,  // 24: trama.operations.v1.OperationsService.Letters:output_type -> trama.operations.v1.LettersResponse
-	9,  // 25: trama.operations.v1.OperationsService.Letter:output_type -> trama.operations.v1.LetterResponse
-	11, // 26: trama.operations.v1.OperationsService.Causes:output_type -> trama.operations.v1.CausesResponse
-	14, // 27: trama.operations.v1.OperationsService.Retry:output_type -> trama.operations.v1.ActResponse
-	14, // 28: trama.operations.v1.OperationsService.Drop:output_type -> trama.operations.v1.ActResponse
-	16, // 29: trama.operations.v1.OperationsService.Edit:output_type -> trama.operations.v1.EditResponse
-	18, // 30: trama.operations.v1.OperationsService.Audit:output_type -> trama.operations.v1.AuditResponse
-	21, // 31: trama.operations.v1.OperationsService.Replay:output_type -> trama.operations.v1.ReplayResponse
-	23, // 32: trama.operations.v1.OperationsService.Tasks:output_type -> trama.operations.v1.TasksResponse
-	26, // 33: trama.operations.v1.OperationsService.RunTask:output_type -> trama.operations.v1.RunTaskResponse
-	28, // 34: trama.operations.v1.OperationsService.Spans:output_type -> trama.operations.v1.SpansResponse
-	23, // [23:35] is the sub-list for method output_type
-	11, // [11:23] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	19, // 10: trama.operations.v1.NoteRequest.act:type_name -> trama.operations.v1.Act
+	26, // 11: trama.operations.v1.TasksResponse.tasks:type_name -> trama.operations.v1.Task
+	0,  // 12: trama.operations.v1.OperationsService.Subscriptions:input_type -> trama.operations.v1.SubscriptionsRequest
+	4,  // 13: trama.operations.v1.OperationsService.Letters:input_type -> trama.operations.v1.LettersRequest
+	8,  // 14: trama.operations.v1.OperationsService.Letter:input_type -> trama.operations.v1.LetterRequest
+	10, // 15: trama.operations.v1.OperationsService.Causes:input_type -> trama.operations.v1.CausesRequest
+	13, // 16: trama.operations.v1.OperationsService.Retry:input_type -> trama.operations.v1.ActRequest
+	13, // 17: trama.operations.v1.OperationsService.Drop:input_type -> trama.operations.v1.ActRequest
+	15, // 18: trama.operations.v1.OperationsService.Edit:input_type -> trama.operations.v1.EditRequest
+	17, // 19: trama.operations.v1.OperationsService.Audit:input_type -> trama.operations.v1.AuditRequest
+	20, // 20: trama.operations.v1.OperationsService.Note:input_type -> trama.operations.v1.NoteRequest
+	22, // 21: trama.operations.v1.OperationsService.Replay:input_type -> trama.operations.v1.ReplayRequest
+	24, // 22: trama.operations.v1.OperationsService.Tasks:input_type -> trama.operations.v1.TasksRequest
+	27, // 23: trama.operations.v1.OperationsService.RunTask:input_type -> trama.operations.v1.RunTaskRequest
+	29, // 24: trama.operations.v1.OperationsService.Spans:input_type -> trama.operations.v1.SpansRequest
+	1,  // 25: trama.operations.v1.OperationsService.Subscriptions:output_type -> trama.operations.v1.SubscriptionsResponse
+	5,  // 26: trama.operations.v1.OperationsService.Letters:output_type -> trama.operations.v1.LettersResponse
+	9,  // 27: trama.operations.v1.OperationsService.Letter:output_type -> trama.operations.v1.LetterResponse
+	11, // 28: trama.operations.v1.OperationsService.Causes:output_type -> trama.operations.v1.CausesResponse
+	14, // 29: trama.operations.v1.OperationsService.Retry:output_type -> trama.operations.v1.ActResponse
+	14, // 30: trama.operations.v1.OperationsService.Drop:output_type -> trama.operations.v1.ActResponse
+	16, // 31: trama.operations.v1.OperationsService.Edit:output_type -> trama.operations.v1.EditResponse
+	18, // 32: trama.operations.v1.OperationsService.Audit:output_type -> trama.operations.v1.AuditResponse
+	21, // 33: trama.operations.v1.OperationsService.Note:output_type -> trama.operations.v1.NoteResponse
+	23, // 34: trama.operations.v1.OperationsService.Replay:output_type -> trama.operations.v1.ReplayResponse
+	25, // 35: trama.operations.v1.OperationsService.Tasks:output_type -> trama.operations.v1.TasksResponse
+	28, // 36: trama.operations.v1.OperationsService.RunTask:output_type -> trama.operations.v1.RunTaskResponse
+	30, // 37: trama.operations.v1.OperationsService.Spans:output_type -> trama.operations.v1.SpansResponse
+	25, // [25:38] is the sub-list for method output_type
+	12, // [12:25] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_operations_v1_operations_proto_init() }
@@ -2270,7 +2370,7 @@ func file_operations_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_operations_v1_operations_proto_rawDesc), len(file_operations_v1_operations_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

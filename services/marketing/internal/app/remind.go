@@ -2,7 +2,7 @@ package app
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,7 +12,7 @@ import (
 	"trama/platform/crash"
 	"trama/platform/fault"
 	"trama/platform/outbox"
-	"trama/platform/telemetry"
+	"trama/platform/schedule"
 	"trama/services/marketing/internal/lead"
 )
 
@@ -20,12 +20,11 @@ const (
 	remindBatch    = 64              // leads read at a time
 	remindParallel = 16              // reminders recorded at a time, so that they share a commit
 	longestSleep   = time.Minute     // a machine that was suspended, or a clock set anew, is noticed after this
-	failurePause   = 2 * time.Second // after the store failed
 	coursePatience = 1 * time.Second // for academics to tell a title
 )
 
-// Remind publishes the reminders that are due. Several instances may run at
-// once: each step is taken by one of them.
+// Remind publishes the reminders that are due. Harmless when run twice at once:
+// each step is taken by one of the two.
 type Remind struct {
 	Leads      Leads
 	Agenda     Agenda
@@ -35,51 +34,40 @@ type Remind struct {
 	Schedule   lead.Schedule
 	Life       time.Duration // how long after its time a reminder is still worth mailing
 	Clock      clock.Clock
-	Log        *slog.Logger
 	Crash      *crash.Points
 }
 
-// Run works until ctx ends. It sleeps until the next reminder is due, but no
-// longer than the shortest delay: a lead registered in another process meanwhile
-// cannot be due sooner.
-func (r *Remind) Run(ctx context.Context) error {
-	failing := false
-	for ctx.Err() == nil {
-		pause, err := r.pass(telemetry.Start(ctx))
-		if err != nil && ctx.Err() == nil {
-			if pause = failurePause; !failing { // once per outage
-				r.Log.WarnContext(ctx, "marketing: reminders wait", "kind", fault.KindOf(err).String(), "error", err)
-			}
-		}
-		failing = err != nil
-		_ = r.Clock.Wait(ctx, pause) // ends early with ctx only
+// Pause is how long to wait at most from one Run to the next: no longer than the
+// shortest delay, since a lead registered meanwhile cannot be due sooner.
+func (r *Remind) Pause() time.Duration {
+	if s := r.Schedule.Shortest(); s > 0 {
+		return min(longestSleep, s)
 	}
-	return nil
+	return longestSleep
 }
 
-// pass gives what is due and tells how long nothing else will be.
-func (r *Remind) pass(ctx context.Context) (time.Duration, error) {
+// Run gives what is due, and asks to be run again when the next reminder is.
+func (r *Remind) Run(ctx context.Context) (schedule.Result, error) {
+	total := 0
 	for ctx.Err() == nil {
 		n, err := r.Due(ctx)
 		if err != nil {
-			return 0, err
+			return schedule.Result{}, err
 		}
+		total += n
 		if n < remindBatch {
 			break
 		}
 	}
 	next, err := r.Agenda.NextDue(ctx)
 	if err != nil {
-		return 0, err
+		return schedule.Result{}, err
 	}
-	pause := longestSleep
-	if s := r.Schedule.Shortest(); s > 0 {
-		pause = min(pause, s)
+	res := schedule.Result{Next: next}
+	if total > 0 {
+		res.Note = fmt.Sprintf("%d lembretes devidos", total)
 	}
-	if !next.IsZero() {
-		pause = min(pause, max(next.Sub(r.Clock.Now()), time.Millisecond))
-	}
-	return pause, nil
+	return res, nil
 }
 
 // Due gives the reminders of one batch and says how many leads it looked at.

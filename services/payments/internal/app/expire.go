@@ -41,25 +41,28 @@ const expiryBatch = 100
 // Pass asks the acquirer a last time about every payment whose time is over: one
 // that was paid after all is approved, the others are refused as expired. A
 // payment that cannot be settled now does not hold up the others; it is looked
-// at again in the next pass.
-func (e *Expiry) Pass(ctx context.Context) error {
+// at again in the next pass. It gives how many it looked at, and how many of
+// those could not be settled.
+func (e *Expiry) Pass(ctx context.Context) (overdue, failed int, err error) {
 	now, after := e.Clock.Now(), Deadline{}
 	for {
 		due, err := e.Deadlines.Overdue(ctx, now, after, expiryBatch)
 		if err != nil {
-			return err
+			return overdue, failed, err
 		}
 		for _, d := range due {
 			if err := e.end(ctx, d, now); err != nil {
 				if ctx.Err() != nil {
-					return ctx.Err()
+					return overdue, failed, ctx.Err()
 				}
+				failed++
 				e.Log.Warn("payments: a payment whose time is over could not be settled", "payment", d.ID, "error", err)
 			}
+			overdue++
 			after = d
 		}
 		if len(due) < expiryBatch {
-			return nil
+			return overdue, failed, nil
 		}
 	}
 }

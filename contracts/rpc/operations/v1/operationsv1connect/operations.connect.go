@@ -46,6 +46,8 @@ const (
 	OperationsServiceEditProcedure = "/trama.operations.v1.OperationsService/Edit"
 	// OperationsServiceAuditProcedure is the procedure name of the OperationsService's Audit RPC.
 	OperationsServiceAuditProcedure = "/trama.operations.v1.OperationsService/Audit"
+	// OperationsServiceNoteProcedure is the procedure name of the OperationsService's Note RPC.
+	OperationsServiceNoteProcedure = "/trama.operations.v1.OperationsService/Note"
 	// OperationsServiceReplayProcedure is the procedure name of the OperationsService's Replay RPC.
 	OperationsServiceReplayProcedure = "/trama.operations.v1.OperationsService/Replay"
 	// OperationsServiceTasksProcedure is the procedure name of the OperationsService's Tasks RPC.
@@ -118,6 +120,13 @@ var (
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
+	operationsServiceNoteSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_operations_v1_operations_proto.Services().ByName("OperationsService").Methods().ByName("Note"),
+			Procedure:  OperationsServiceNoteProcedure,
+		}
+	})
 	operationsServiceReplaySpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -154,7 +163,7 @@ var (
 type OperationsServiceClient interface {
 	// Subscriptions gives the service's subscriptions with what waits for each.
 	Subscriptions(context.Context, *v1.SubscriptionsRequest) (*v1.SubscriptionsResponse, error)
-	// Letters lists parked events, oldest first.
+	// Letters lists parked events, oldest first, without body and history.
 	Letters(context.Context, *v1.LettersRequest) (*v1.LettersResponse, error)
 	// Letter gives one with its body and history. NotFound when it is not parked.
 	Letter(context.Context, *v1.LetterRequest) (*v1.LetterResponse, error)
@@ -167,8 +176,10 @@ type OperationsServiceClient interface {
 	Drop(context.Context, *v1.ActRequest) (*v1.ActResponse, error)
 	// Edit replaces the event of a letter and makes it due now.
 	Edit(context.Context, *v1.EditRequest) (*v1.EditResponse, error)
-	// Audit lists what operators did, newest first.
+	// Audit lists what operators did, oldest first.
 	Audit(context.Context, *v1.AuditRequest) (*v1.AuditResponse, error)
+	// Note writes into the audit what was done elsewhere: an export.
+	Note(context.Context, *v1.NoteRequest) (*v1.NoteResponse, error)
 	// Replay parks events of the log for a subscription, which then handles them in
 	// order before anything newer of their subjects; until the last call the
 	// subscription stands aside. At most `limit` per call: go on with id and next
@@ -194,7 +205,7 @@ func NewOperationsServiceClient(client *connect.Client) OperationsServiceClient 
 type OperationsServiceHandler interface {
 	// Subscriptions gives the service's subscriptions with what waits for each.
 	Subscriptions(context.Context, *v1.SubscriptionsRequest) (*v1.SubscriptionsResponse, error)
-	// Letters lists parked events, oldest first.
+	// Letters lists parked events, oldest first, without body and history.
 	Letters(context.Context, *v1.LettersRequest) (*v1.LettersResponse, error)
 	// Letter gives one with its body and history. NotFound when it is not parked.
 	Letter(context.Context, *v1.LetterRequest) (*v1.LetterResponse, error)
@@ -207,8 +218,10 @@ type OperationsServiceHandler interface {
 	Drop(context.Context, *v1.ActRequest) (*v1.ActResponse, error)
 	// Edit replaces the event of a letter and makes it due now.
 	Edit(context.Context, *v1.EditRequest) (*v1.EditResponse, error)
-	// Audit lists what operators did, newest first.
+	// Audit lists what operators did, oldest first.
 	Audit(context.Context, *v1.AuditRequest) (*v1.AuditResponse, error)
+	// Note writes into the audit what was done elsewhere: an export.
+	Note(context.Context, *v1.NoteRequest) (*v1.NoteResponse, error)
 	// Replay parks events of the log for a subscription, which then handles them in
 	// order before anything newer of their subjects; until the last call the
 	// subscription stands aside. At most `limit` per call: go on with id and next
@@ -236,6 +249,7 @@ func RegisterOperationsServiceHandler(server *connect.Server, svc OperationsServ
 		connect.Method{Spec: operationsServiceDropSpec(), Handler: adapter.drop},
 		connect.Method{Spec: operationsServiceEditSpec(), Handler: adapter.edit},
 		connect.Method{Spec: operationsServiceAuditSpec(), Handler: adapter.audit},
+		connect.Method{Spec: operationsServiceNoteSpec(), Handler: adapter.note},
 		connect.Method{Spec: operationsServiceReplaySpec(), Handler: adapter.replay},
 		connect.Method{Spec: operationsServiceTasksSpec(), Handler: adapter.tasks},
 		connect.Method{Spec: operationsServiceRunTaskSpec(), Handler: adapter.runTask},
@@ -276,6 +290,10 @@ func (UnimplementedOperationsServiceHandler) Edit(context.Context, *v1.EditReque
 
 func (UnimplementedOperationsServiceHandler) Audit(context.Context, *v1.AuditRequest) (*v1.AuditResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "trama.operations.v1.OperationsService.Audit is not implemented")
+}
+
+func (UnimplementedOperationsServiceHandler) Note(context.Context, *v1.NoteRequest) (*v1.NoteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "trama.operations.v1.OperationsService.Note is not implemented")
 }
 
 func (UnimplementedOperationsServiceHandler) Replay(context.Context, *v1.ReplayRequest) (*v1.ReplayResponse, error) {
@@ -357,6 +375,14 @@ func (c *operationsServiceClient) Edit(ctx context.Context, req *v1.EditRequest)
 func (c *operationsServiceClient) Audit(ctx context.Context, req *v1.AuditRequest) (*v1.AuditResponse, error) {
 	var res v1.AuditResponse
 	if err := c.client.CallUnary(ctx, operationsServiceAuditSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *operationsServiceClient) Note(ctx context.Context, req *v1.NoteRequest) (*v1.NoteResponse, error) {
+	var res v1.NoteResponse
+	if err := c.client.CallUnary(ctx, operationsServiceNoteSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -486,6 +512,18 @@ func (h operationsServiceHandler) audit(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	res, err := h.svc.Audit(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h operationsServiceHandler) note(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.NoteRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Note(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,179 @@
+package pgbus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+
+	"trama/platform/bus"
+	"trama/platform/bus/lane"
+)
+
+// maxAbove bounds how many events may be tracked above the cursor, so also how
+// many are delivered again after a crash: a handler that takes long, while other
+// subjects flow on, stops the stream at last.
+const maxAbove = 1 << 16
+
+// stream is one term of a subscription: it offers what follows the cursor, and
+// keeps the low-water mark below which everything is done.
+type stream struct {
+	b    *Bus
+	sub  bus.Subscription
+	from selection
+	news *watch
+	room chan struct{} // the low-water mark has risen
+
+	mu      sync.Mutex
+	flight  []flight // offered and above the low-water mark, in order of seq
+	offered int64    // every event of the log up to here is in flight or done
+	cursor  int64    // as last written
+}
+
+type flight struct {
+	seq  int64
+	done bool
+}
+
+// open begins a term at the cursor.
+func (b *Bus) open(ctx context.Context, s bus.Subscription) (lane.Stream, error) {
+	// Not once for all: a database restored meanwhile may not have it.
+	if err := b.declare(ctx, s); err != nil {
+		return nil, failed(ctx, "declare "+s.Name, err)
+	}
+	x := &stream{b: b, sub: s, from: selectionOf(bus.Query{Types: s.Types}), room: make(chan struct{}, 1)}
+	err := b.pool.QueryRow(ctx, `SELECT cursor FROM subscription WHERE name = $1`, s.Name).Scan(&x.cursor)
+	if err != nil {
+		return nil, failed(ctx, "read the cursor of "+s.Name, err)
+	}
+	x.offered = x.cursor
+	if x.news, err = b.watch(s.Types); err != nil {
+		return nil, failed(ctx, "subscribe "+s.Name, err)
+	}
+	b.mu.Lock()
+	b.streams[x] = struct{}{}
+	b.mu.Unlock()
+	return x, nil
+}
+
+// Run implements lane.Stream.
+func (s *stream) Run(ctx context.Context, d *lane.Dispatcher) error {
+	pos := s.cursor
+	for ctx.Err() == nil {
+		got, passed, more, err := s.b.page(ctx, s.from, pos)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return failed(ctx, "read the log", err)
+		}
+		for _, r := range got {
+			if !s.offer(ctx, d, r) {
+				return nil
+			}
+		}
+		s.passed(passed)
+		if pos = passed; more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.news.wake:
+		}
+	}
+	return nil
+}
+
+// offer waits for room. False: the term ends.
+func (s *stream) offer(ctx context.Context, d *lane.Dispatcher, r record) bool {
+	for !s.track(r.seq) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.room:
+		}
+	}
+	x := lane.Delivery{Ref: uint64(r.seq), Body: r.body}
+	if x.Event, x.Bad = bus.Decode(r.body); x.Bad == nil && !slices.Contains(s.sub.Types, x.Event.Type) {
+		x.Bad = bus.ErrMalformed.Wrap(fmt.Errorf("event %s: its type %q is not the one of its row", x.Event.ID, x.Event.Type))
+	}
+	for !d.Offer(x) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-d.Room():
+		}
+	}
+	return true
+}
+
+// track notes an event before it is offered; false when there are too many.
+func (s *stream) track(seq int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.flight) >= maxAbove {
+		return false
+	}
+	s.flight = append(s.flight, flight{seq: seq})
+	s.offered = seq
+	return true
+}
+
+// passed notes that nothing up to pos is left to be offered.
+func (s *stream) passed(pos int64) {
+	s.mu.Lock()
+	s.offered = max(s.offered, pos)
+	s.mu.Unlock()
+	signal(s.b.soon)
+}
+
+// Settle implements lane.Stream. What is Returned simply stays undone.
+func (s *stream) Settle(x lane.Delivery, v lane.Verdict) {
+	if v != lane.Done {
+		return
+	}
+	seq := int64(x.Ref)
+	s.mu.Lock()
+	if i := sort.Search(len(s.flight), func(i int) bool { return s.flight[i].seq >= seq }); i < len(s.flight) && s.flight[i].seq == seq {
+		s.flight[i].done = true
+	}
+	n := 0
+	for n < len(s.flight) && s.flight[n].done {
+		n++
+	}
+	s.flight = s.flight[n:]
+	s.mu.Unlock()
+	if n > 0 {
+		signal(s.room)
+		signal(s.b.soon)
+	}
+}
+
+// low is the highest position with nothing undone at or below it, and whether
+// the cursor written down is behind it.
+func (s *stream) low() (low int64, dirty bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	low = s.offered
+	if len(s.flight) > 0 {
+		low = s.flight[0].seq - 1
+	}
+	return low, low > s.cursor
+}
+
+func (s *stream) written(low int64) {
+	s.mu.Lock()
+	s.cursor = max(s.cursor, low)
+	s.mu.Unlock()
+}
+
+// Close implements lane.Stream: the cursor is written down.
+func (s *stream) Close(ctx context.Context) error {
+	err := s.b.flush(ctx)
+	s.b.mu.Lock()
+	delete(s.b.streams, s)
+	s.b.mu.Unlock()
+	s.b.bell.leave(s.news)
+	return err
+}

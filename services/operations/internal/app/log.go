@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	operationsv1 "trama/contracts/rpc/operations/v1"
+	"trama/platform/bus"
+	"trama/platform/fault"
+)
+
+// ErrNoEvent is the fault for an event that is not in the log.
+var ErrNoEvent = fault.New(fault.NotFound, "evento-nao-encontrado", fault.Text{
+	PT: "Não há evento com este identificador no registro.",
+	EN: "There is no event with this id in the log.",
+})
+
+var errPageFull = errors.New("the page is full")
+
+// Events gives a page of the log. With wait, an empty page is waited for so long.
+func (o *Operations) Events(ctx context.Context, q bus.Query, limit int, wait time.Duration) ([]bus.LogEntry, error) {
+	var out []bus.LogEntry
+	collect := func(e bus.LogEntry) error {
+		if out = append(out, e); len(out) >= limit {
+			return errPageFull
+		}
+		return nil
+	}
+	err := o.Log.Read(ctx, q, collect)
+	if err == nil && len(out) == 0 && wait > 0 {
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		q.Follow = true
+		limit = 1 // whatever comes first ends the wait
+		if err = o.Log.Read(ctx, q, collect); ctx.Err() != nil {
+			err = nil
+		}
+	}
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
+	return out, err
+}
+
+// Event gives one event of the log.
+func (o *Operations) Event(ctx context.Context, id string) (bus.LogEntry, error) {
+	found, err := o.Events(ctx, bus.Query{ID: id}, 1, 0)
+	if err == nil && len(found) == 0 {
+		err = ErrNoEvent
+	}
+	if err != nil {
+		return bus.LogEntry{}, err
+	}
+	return found[0], nil
+}
+
+// Replay parks a part of the log for a subscription.
+func (o *Operations) Replay(ctx context.Context, r *operationsv1.ReplayRequest) (*operationsv1.ReplayResponse, error) {
+	c, err := o.owner(r.GetSubscription(), ErrNoSubscription)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, actTime)
+	defer cancel()
+	return c.Replay(ctx, r)
+}
