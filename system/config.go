@@ -57,9 +57,10 @@ type Log struct {
 
 // Telemetry says where traces and metrics go beside the process's own memory.
 type Telemetry struct {
-	OTLP   string  `key:"otlp" help:"http(s) base URL of an OpenTelemetry collector, as http://127.0.0.1:4318; empty: spans stay in memory"`
-	Sample float64 `key:"sample" default:"1" help:"part of new traces sent to the collector, above 0 to 1"`
-	Spans  int     `key:"spans" default:"20000" help:"spans each process remembers for trama trace"`
+	OTLP    string  `key:"otlp" help:"http(s) base URL of an OpenTelemetry collector, as http://127.0.0.1:4318; empty: spans stay in memory"`
+	Sample  float64 `key:"sample" default:"1" help:"part of new traces sent to the collector, above 0 to 1"`
+	Metrics string  `key:"metrics" help:"address that serves this process's metrics at /metrics for Prometheus, as 127.0.0.1:9464; empty: only the internal address does"`
+	Spans   int     `key:"spans" default:"20000" help:"spans each process remembers for trama trace"`
 }
 
 // Internal is where a process that runs only some modules serves the others.
@@ -134,6 +135,7 @@ func (c *Config) Check() []config.Problem {
 		"must be an amqp://, amqps://, postgres://, nats:// or kafka:// address, or empty", "amqp://guest:guest@127.0.0.1:5672/")
 	add(c.Bus.Prefix != "" && !strings.ContainsAny(c.Bus.Prefix, " *#"), "bus.prefix", "must be a plain word", "trama")
 	add(c.Telemetry.OTLP == "" || isURL(c.Telemetry.OTLP, "http", "https"), "telemetry.otlp", "must be an http:// or https:// address, or empty", "http://127.0.0.1:4318")
+	add(c.Telemetry.Metrics == "" || isAddress(c.Telemetry.Metrics), "telemetry.metrics", "must be host:port, or empty", "127.0.0.1:9464")
 	add(c.Telemetry.Sample > 0 && c.Telemetry.Sample <= 1, "telemetry.sample", "must be above 0 and at most 1", "0.1")
 	add(c.Telemetry.Spans >= 1, "telemetry.spans", "must be at least 1", "20000")
 	add(c.Stores.MaxBatch >= 1, "stores.maxBatch", "must be at least 1", "128")

@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,6 +56,14 @@ type Options struct {
 	// Bus is the event bus when somebody else made it (a simulation); else the
 	// configuration says which.
 	Bus bus.Bus
+	// Store is put around the store of a service as soon as that is open (by a
+	// simulation, to make it fail). May be nil.
+	Store func(service string, db store.DB) store.DB
+	// Random is what ids are made of; crypto/rand when nil.
+	Random io.Reader
+	// RelayPoll is how often the outboxes are looked at without a wake-up; 0 means
+	// the relay's own default.
+	RelayPoll time.Duration
 	// Version of the program, told with traces.
 	Version string
 	// Clock is the machine's when nil.
@@ -87,10 +96,12 @@ type Host struct {
 	steps     atomic.Int64 // migrations run by this start
 	stores    map[string]*openStore
 	services  []module.Service
-	staff     *http.ServeMux // the routes kept for staff
+	staff     *http.ServeMux             // the routes kept for staff
+	template  func(*http.Request) string // the route of a request
 	bus       bus.Bus
 	gateway   *gateway.Gateway
 	public    *web // the gateway's server; nil when it runs elsewhere
+	metrics   *web // for Prometheus; nil when not configured
 	internal  *web // what other processes call; nil when nobody else can be there
 	siteCalls *http.Transport
 	announce  []func() error
@@ -109,7 +120,10 @@ func New(o Options) *Host {
 	if o.Note == nil {
 		o.Note = func(string, ...any) {}
 	}
-	h := &Host{Options: o, ids: id.New(o.Clock, rand.Reader), stores: map[string]*openStore{}, turn: make(chan struct{}, 1)}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	h := &Host{Options: o, ids: id.New(o.Clock, o.Random), stores: map[string]*openStore{}, turn: make(chan struct{}, 1)}
 	h.registry = filediscovery.New(o.Dir.Path("run"), o.Log)
 	static := map[string][]string{}
 	for service, urls := range o.Config.Discovery {
@@ -138,6 +152,15 @@ func (h *Host) PublicURL() string {
 		return h.Config.PublicAddress(h.public.listener.Addr().String())
 	}
 	return h.Config.PublicAddress(h.Config.Listen)
+}
+
+// Handler is the gateway as it answers, for those who need no socket; nil where
+// the gateway does not run. To be asked for after Start.
+func (h *Host) Handler() http.Handler {
+	if h.gateway == nil {
+		return nil
+	}
+	return h.gateway
 }
 
 // Start returns when the modules are ready. When it fails, or Stop is called
@@ -310,5 +333,5 @@ func (h *Host) startLoops() error {
 			h.loops.Go(func() { runner.run(ctx) })
 		}
 	}
-	return nil
+	return h.startTasks(ctx)
 }

@@ -68,6 +68,7 @@ func (h *Host) release(ctx context.Context) error {
 	step("consumers", h.drainConsumers)
 	step("loops", waitFor(h.stopLoops, &h.loops))
 	step("internal server", h.internal.shutdown)
+	step("metrics", h.metrics.shutdown)
 	step("outboxes", waitFor(h.stopRelay, &h.relays))
 	if h.bus != nil {
 		step("bus", func(context.Context) error { return h.bus.Close() })

@@ -12,6 +12,7 @@ import (
 	"trama/platform/outbox"
 	"trama/platform/parking"
 	"trama/platform/schedule"
+	"trama/platform/schedule/mongoschedule"
 	"trama/platform/store"
 	"trama/platform/store/migration"
 	"trama/platform/store/mongostore"
@@ -90,8 +91,8 @@ type openStore struct {
 	db    store.DB
 	box   *outbox.Box
 	mongo *mongostore.DB
-	lot   agent.Lot     // where the service's subscriptions park
-	desk  schedule.Desk // of its scheduled tasks
+	lot   agent.Lot       // where the service's subscriptions park
+	desk  schedule.Ledger // of its scheduled tasks
 }
 
 func (s *openStore) close() error {
@@ -140,16 +141,21 @@ func (h *Host) open(ctx context.Context, service string, s *openStore) error {
 			return err
 		}
 		s.mongo = db
+		s.desk = mongoschedule.New(db, h.Clock)
 		return h.await(ctx, service, func() error { return marketing.Prepare(ctx, db) })
 	}
 	db, err := openRelational(ctx, h.Config, h.file(service), service)
 	if err != nil {
 		return err
 	}
+	if h.Store != nil {
+		db = h.Store(service, db)
+	}
 	s.db = db
 	s.box = outbox.New(db, sources[service], h.Clock, h.ids)
 	s.box.Crash = h.Crash
 	s.lot = parking.New(db, h.Clock, process())
+	s.desk = schedule.NewSQL(db, h.Clock)
 	return h.migrate(ctx, service, db)
 }
 
@@ -215,7 +221,7 @@ func (h *Host) startRelays() {
 		if source == nil {
 			continue
 		}
-		relay := outbox.Relay{Source: source, Bus: h.bus, Clock: h.Clock, Log: h.Log.With("service", s.Name, "part", "relay"), Crash: h.Crash, Telemetry: h.telemetry.For(s.Name)}
+		relay := outbox.Relay{Source: source, Bus: h.bus, Clock: h.Clock, Log: h.Log.With("service", s.Name, "part", "relay"), Crash: h.Crash, Telemetry: h.telemetry.For(s.Name), Poll: h.RelayPoll}
 		h.relays.Go(func() {
 			if err := relay.Run(ctx); err != nil {
 				h.Log.Error("relay ended", "service", s.Name, "error", err)

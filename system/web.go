@@ -44,15 +44,21 @@ func (h *Host) listen() error {
 		}
 		h.internal = &web{listener: l}
 	}
+	if address := h.Config.Telemetry.Metrics; address != "" {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		h.metrics = &web{listener: l}
+	}
 	return nil
 }
 
 // handlers puts together what the modules here answer, by service. From here on
 // calls between services of this process work.
 func (h *Host) handlers() (map[string]http.Handler, error) {
-	var err error
-	if h.staff, err = staffRoutes(); err != nil {
-		return nil, fmt.Errorf("contracts: %w", err)
+	if err := h.readContracts(); err != nil {
+		return nil, err
 	}
 	handlers := map[string]http.Handler{}
 	for _, m := range h.modules() {
@@ -77,9 +83,16 @@ func (h *Host) handlers() (map[string]http.Handler, error) {
 
 // serve starts the servers on the handlers.
 func (h *Host) serve(handlers map[string]http.Handler) error {
+	if h.metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("/metrics", h.telemetry.Handler())
+		h.metrics.server = &http.Server{Handler: mux, ReadHeaderTimeout: gateway.ReadHeaderTimeout, IdleTimeout: gateway.IdleTimeout}
+		h.metrics.run(h.Log)
+	}
 	if h.internal != nil {
 		mux := http.NewServeMux()
 		mux.Handle(call.Prefix+"/", h.network.Handler())
+		mux.Handle("/metrics", h.telemetry.Handler())
 		for _, r := range gateway.Routes() {
 			for _, v := range r.Versions {
 				if target := handlers[r.Service]; target != nil {
@@ -104,7 +117,8 @@ func (h *Host) serve(handlers map[string]http.Handler) error {
 func (h *Host) chain(service string, m module.Module) http.Handler {
 	guard := idempotency.NewGuard(h.Dir.Secret(service+".idempotency"), auth.Name, httpx.WriteProblem)
 	checker := auth.NewChecker(h.Dir.OperatorToken(), false)
-	options := []httpx.Option{httpx.WithMiddleware(checker.Middleware, h.staffFirst, guard.Middleware)}
+	options := []httpx.Option{httpx.WithMiddleware(checker.Middleware, h.staffFirst, guard.Middleware),
+		httpx.WithTelemetry(h.telemetry.For(service), h.template)}
 	if h.alone() {
 		options = append(options, httpx.Inside())
 	}
@@ -126,30 +140,35 @@ func (h *Host) staffFirst(next http.Handler) http.Handler {
 	})
 }
 
-// staffRoutes gives a mux that knows just the routes kept for staff.
-func staffRoutes() (*http.ServeMux, error) {
+// readContracts takes from the public contract what the chain needs: which routes
+// are kept for staff, and the route of a request, for traces.
+func (h *Host) readContracts() error {
 	operations, err := rest.Operations()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("contracts: %w", err)
 	}
-	mux := http.NewServeMux()
+	h.staff = http.NewServeMux()
+	var templates []string
 	for _, o := range operations {
+		templates = append(templates, o.Method+" "+o.Path)
 		if o.Staff {
-			mux.Handle(o.Method+" "+o.Path, http.NotFoundHandler())
+			h.staff.Handle(o.Method+" "+o.Path, http.NotFoundHandler())
 		}
 	}
-	return mux, nil
+	h.template = httpx.Templates(templates...)
+	return nil
 }
 
 // openDoor starts the gateway in front of the handlers here and the services elsewhere.
 func (h *Host) openDoor(handlers map[string]http.Handler) error {
 	g, err := gateway.New(h.Config.Gateway, gateway.Deps{
 		Log: h.Log.With("module", "gateway.http"), Clock: h.Clock, IDs: h.ids,
-		Auth:     auth.NewChecker(h.Dir.OperatorToken(), true),
-		Local:    func(service string) http.Handler { return handlers[service] },
-		Resolver: h.resolver,
-		Docs:     docspage.Handler(),
-		Checks:   h.checks(),
+		Auth:      auth.NewChecker(h.Dir.OperatorToken(), true),
+		Local:     func(service string) http.Handler { return handlers[service] },
+		Resolver:  h.resolver,
+		Docs:      docspage.Handler(),
+		Checks:    h.checks(),
+		Telemetry: h.telemetry, Template: h.template,
 	})
 	if err != nil {
 		return err
@@ -200,7 +219,7 @@ func (h *Host) site() (http.Handler, error) {
 		return nil, err
 	}
 	checker := auth.NewChecker(h.Dir.OperatorToken(), false)
-	return httpx.Chain(s.Modules[0].REST, httpx.WithLogger(h.Log), httpx.Trace, checker.Middleware), nil
+	return httpx.Chain(s.Modules[0].REST, httpx.WithLogger(h.Log), httpx.Traced(h.telemetry.For("site"), nil), checker.Middleware), nil
 }
 
 // placeholderHost stands in API URLs of the site until the gateway is resolved.

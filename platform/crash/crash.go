@@ -10,6 +10,9 @@
 // nothing deferred runs, nothing is flushed, exactly as when the kernel or an
 // operator kills it. One writing is one death, whichever of several processes
 // meets it, and the file's absence tells the test that it happened.
+//
+// A simulation within one process asks to be told of every point (Watch) and
+// decides for itself what dying means.
 package crash
 
 import (
@@ -23,9 +26,14 @@ const EnvVar = "TRAMA_CRASH_FILE"
 
 // Points are the points of a process under a fault test. A nil *Points never fires.
 type Points struct {
-	file string
-	kill func()
+	file  string
+	kill  func()
+	watch func(name string) // in place of the file
 }
+
+// Watch gives points that call f, from any goroutine, with the name of each one
+// that is passed.
+func Watch(f func(name string)) *Points { return &Points{watch: f} }
 
 // FromEnv gives the points of this process; nil outside fault tests.
 func FromEnv() *Points {
@@ -42,6 +50,10 @@ func FromEnv() *Points {
 // At marks a point. When the file names it, the process dies here.
 func (p *Points) At(name string) {
 	if p == nil {
+		return
+	}
+	if p.watch != nil {
+		p.watch(name)
 		return
 	}
 	armed, err := os.ReadFile(p.file)

@@ -54,3 +54,13 @@ func TestPointsOutsideFaultTestsDoNothing(t *testing.T) {
 	var none *crash.Points
 	none.At("x")
 }
+
+func TestWatchedPointsAreToldOf(t *testing.T) {
+	var passed []string
+	p := crash.Watch(func(name string) { passed = append(passed, name) })
+	p.At("a")
+	p.At("b")
+	if len(passed) != 2 || passed[0] != "a" || passed[1] != "b" {
+		t.Errorf("passed %v", passed)
+	}
+}

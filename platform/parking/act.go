@@ -16,6 +16,7 @@ import (
 // The statements of operators.
 const (
 	retry  = `UPDATE letter SET state = 'waiting', due = $3, tries = 0, acted = $3 WHERE subscription = $1 AND id = $2`
+	remove = `DELETE FROM letter WHERE subscription = $1 AND id = $2`
 	edit   = `UPDATE letter SET body = $3, event_id = $4, type = $5 WHERE subscription = $1 AND id = $2`
 	audit  = `INSERT INTO letter_audit (at, who, act, subscription, letter, type, subject, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	edited = `SELECT COUNT(*) FROM letter_audit WHERE subscription = $1 AND letter = $2 AND act = 'edit' AND detail LIKE $3`
@@ -28,9 +29,9 @@ const (
 type target struct{ id, event, subject, typ, replay string }
 
 // bulk works through at most limit letters, one transaction for each subscription.
-// more limits the condition; each gives the statements for one letter.
+// more limits the condition; work gives the statements.
 func (l *Lot) bulk(ctx context.Context, f Filter, limit int, more func(*where) string, order string,
-	each func(subscription string, x target) []store.Statement) (done, left int, err error) {
+	work func(subscription string, all []target) []store.Statement) (done, left int, err error) {
 	limit = Limit(limit)
 	names, err := l.all(ctx, f, "")
 	if err != nil {
@@ -41,7 +42,7 @@ func (l *Lot) bulk(ctx context.Context, f Filter, limit int, more func(*where) s
 		condition := w.text() + more(w)
 		n := 0
 		if done < limit {
-			if n, err = l.act(ctx, name, condition, order, w.args, limit-done, each); err != nil {
+			if n, err = l.act(ctx, name, condition, order, w.args, limit-done, work); err != nil {
 				return done, left, fmt.Errorf("parking: act on letters: %w", err)
 			}
 		}
@@ -59,7 +60,7 @@ func (l *Lot) bulk(ctx context.Context, f Filter, limit int, more func(*where) s
 }
 
 func (l *Lot) act(ctx context.Context, subscription, condition, order string, args []any, limit int,
-	each func(subscription string, x target) []store.Statement) (n int, err error) {
+	work func(subscription string, all []target) []store.Statement) (n int, err error) {
 	err = l.db.Update(ctx, func(tx store.Tx) error {
 		if _, err := tx.Exec(ctx, lock, subscription); err != nil {
 			return err
@@ -69,12 +70,8 @@ func (l *Lot) act(ctx context.Context, subscription, condition, order string, ar
 		if err != nil {
 			return err
 		}
-		var statements []store.Statement
-		for _, x := range targets {
-			statements = append(statements, each(subscription, x)...)
-		}
 		n = len(targets)
-		return store.ExecAll(ctx, tx, statements...)
+		return store.ExecAll(ctx, tx, work(subscription, targets)...)
 	})
 	if err != nil {
 		return 0, err
@@ -103,11 +100,12 @@ func selectTargets(ctx context.Context, tx store.Tx, query string, args []any) (
 func (l *Lot) Retry(ctx context.Context, f Filter, who string, limit int) (done, left int, err error) {
 	now := l.clock.Now().UnixMilli()
 	more := func(w *where) string { return strings.ReplaceAll(retriable, "$NOW", w.arg(now)) }
-	return l.bulk(ctx, f, limit, more, "acted, position", func(subscription string, x target) []store.Statement {
-		return []store.Statement{
-			{SQL: retry, Args: []any{subscription, x.id, now}},
-			l.audit(Act{Who: who, Act: ActRetry, Subscription: subscription, Letter: x.id, Type: x.typ, Subject: x.subject}),
+	return l.bulk(ctx, f, limit, more, "acted, position", func(subscription string, all []target) (out []store.Statement) {
+		for _, x := range all {
+			out = append(out, store.Statement{SQL: retry, Args: []any{subscription, x.id, now}},
+				l.audit(Act{Who: who, Act: ActRetry, Subscription: subscription, Letter: x.id, Type: x.typ, Subject: x.subject}))
 		}
+		return out
 	})
 }
 
@@ -115,13 +113,15 @@ func (l *Lot) Retry(ctx context.Context, f Filter, who string, limit int) (done,
 func (l *Lot) Drop(ctx context.Context, f Filter, who, why string, limit int) (done, left int, err error) {
 	now := l.clock.Now().UnixMilli()
 	more := func(*where) string { return "" }
-	return l.bulk(ctx, f, limit, more, "position", func(subscription string, x target) []store.Statement {
-		return []store.Statement{
-			{SQL: promote, Args: []any{subscription, x.id, now}},
-			{SQL: remove, Args: []any{subscription, x.id}},
-			{SQL: outbox.InboxRow, Args: []any{subscription, outbox.InboxKey(x.event, x.replay), now}},
-			l.audit(Act{Who: who, Act: ActDrop, Subscription: subscription, Letter: x.id, Type: x.typ, Subject: x.subject, Detail: why}),
+	return l.bulk(ctx, f, limit, more, "position", func(subscription string, all []target) (out []store.Statement) {
+		var subjects []string
+		for _, x := range all {
+			subjects = append(subjects, x.subject)
+			out = append(out, store.Statement{SQL: remove, Args: []any{subscription, x.id}},
+				store.Statement{SQL: outbox.InboxRow, Args: []any{subscription, outbox.InboxKey(x.event, x.replay), now}},
+				l.audit(Act{Who: who, Act: ActDrop, Subscription: subscription, Letter: x.id, Type: x.typ, Subject: x.subject, Detail: why}))
 		}
+		return append(out, l.promote(subscription, subjects)...)
 	})
 }
 

@@ -2,7 +2,9 @@ package parking
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"trama/platform/bus"
@@ -31,27 +33,34 @@ func New(db store.DB, c clock.Clock, process string) *Lot {
 // The statements of a consumer. Writers of a subscription first lock its row:
 // without that, on PostgreSQL, a letter parked behind another while this one is
 // dropped would stay behind nothing for ever.
+//
+// A subject's letters are found by where they begin in the index, and what is of
+// other subjects is left out afterwards. Asked for "subject = $3", PostgreSQL
+// reads another index, or the table, from end to end as soon as its statistics
+// make it believe that most letters are of one subject.
 const (
 	lock = `INSERT INTO subscription_hold (subscription, held) VALUES ($1, FALSE)
 		ON CONFLICT (subscription) DO UPDATE SET subscription = excluded.subscription`
 	blocked = `SELECT subject, state, due FROM letter WHERE subscription = $1 AND state <> 'behind'`
 	park    = `INSERT INTO letter (subscription, id, event_id, subject, state, body, type, trace_id, due, tries,
 			history, parked_at, parked_by, replay, kind, code, error, cause)
-		SELECT $1, $2, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM letter WHERE subscription = $1 AND subject = $3) THEN 'behind' ELSE $4 END,
+		SELECT $1, $2, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM (SELECT subscription, subject FROM letter
+				WHERE (subscription, subject, position) > ($1, $3, 0) ORDER BY subscription, subject, position LIMIT 1) AS first
+			WHERE subscription = $1 AND subject = $3) THEN 'behind' ELSE $4 END,
 			$5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
 		WHERE TRUE ON CONFLICT (subscription, id) DO NOTHING`
 	failed = `UPDATE letter SET
-			state = CASE WHEN acted > $3 THEN state ELSE $4 END,
+			state = CASE WHEN acted > $3 OR state = 'behind' THEN state ELSE $4 END,
 			due = CASE WHEN acted > $3 THEN due ELSE $5 END,
 			tries = CASE WHEN acted > $3 THEN tries ELSE $6 END,
 			acted = CASE WHEN acted > $3 THEN $3 ELSE acted END,
 			history = $7, kind = $8, code = $9, error = $10, cause = $11
 		WHERE subscription = $1 AND id = $2`
-	promote = `UPDATE letter SET state = 'waiting', due = $3 WHERE state = 'behind' AND position =
-		(SELECT position FROM letter WHERE subscription = $1 AND id <> $2 AND subject =
-			(SELECT subject FROM letter WHERE subscription = $1 AND id = $2) ORDER BY position LIMIT 1)`
-	remove = `DELETE FROM letter WHERE subscription = $1 AND id = $2`
-	woken  = `SELECT held, '' AS subject, -1 AS due FROM subscription_hold WHERE subscription = $1
+	promote = `UPDATE letter SET state = 'waiting', due = $3 WHERE state = 'behind' AND position = (
+		SELECT position FROM (SELECT subscription, subject, position FROM letter
+			WHERE (subscription, subject, position) > ($1, $2, 0) ORDER BY subscription, subject, position LIMIT 1) AS first
+		WHERE subscription = $1 AND subject = $2)`
+	woken = `SELECT held, '' AS subject, -1 AS due FROM subscription_hold WHERE subscription = $1
 		UNION ALL SELECT FALSE, subject, due FROM (SELECT subject, due FROM letter
 			WHERE subscription = $1 AND state = 'waiting' AND due <= $2 ORDER BY due LIMIT $3) AS first`
 )
@@ -161,14 +170,51 @@ func (l *Lot) Done(ctx context.Context, subscription string, ids ...string) erro
 	if len(ids) == 0 {
 		return nil
 	}
-	now := l.clock.Now().UnixMilli()
-	statements := []store.Statement{{SQL: lock, Args: []any{subscription}}}
-	for _, id := range ids {
-		statements = append(statements,
-			store.Statement{SQL: promote, Args: []any{subscription, Clean(id), now}},
-			store.Statement{SQL: remove, Args: []any{subscription, Clean(id)}})
+	err := l.db.Update(ctx, func(tx store.Tx) error {
+		if _, err := tx.Exec(ctx, lock, subscription); err != nil {
+			return err
+		}
+		subjects, err := removeLetters(ctx, tx, subscription, ids)
+		if err != nil {
+			return err
+		}
+		return store.ExecAll(ctx, tx, l.promote(subscription, subjects)...)
+	})
+	if err != nil {
+		return fmt.Errorf("parking: remove letters: %w", err)
 	}
-	return l.exec(ctx, "remove letters", statements)
+	return nil
+}
+
+// removeLetters deletes letters and gives the subjects they were of.
+func removeLetters(ctx context.Context, tx store.Tx, subscription string, ids []string) ([]string, error) {
+	w := &where{}
+	w.and("subscription =", subscription)
+	w.in("id", ids)
+	rows, err := tx.Query(ctx, `DELETE FROM letter WHERE `+w.text()+` RETURNING subject`, w.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var subject string
+		if err := rows.Scan(&subject); err != nil {
+			return nil, err
+		}
+		out = append(out, subject)
+	}
+	return out, errors.Join(rows.Err(), rows.Close())
+}
+
+// promote gives the statements that let the next letters of the subjects come first.
+func (l *Lot) promote(subscription string, subjects []string) []store.Statement {
+	slices.Sort(subjects)
+	var out []store.Statement
+	for _, s := range slices.Compact(subjects) {
+		out = append(out, store.Statement{SQL: promote, Args: []any{subscription, s, l.clock.Now().UnixMilli()}})
+	}
+	return out
 }
 
 // Woken gives the subjects whose first letter is due, and whether the

@@ -36,8 +36,8 @@ func TestQuestionsUseIndexes(t *testing.T) {
 	dead.and("position >", 1)
 	every := Filter{}.where("s")
 	every.and("position >", 1)
-	front := Filter{}.where("s")
-	again := strings.ReplaceAll(retriable, "$NOW", front.arg(1))
+	again := Filter{}.where("s")
+	more := strings.ReplaceAll(retriable, "$NOW", again.arg(1))
 	const page = `SELECT id FROM letter WHERE `
 	for _, c := range []struct {
 		sql, index string
@@ -46,17 +46,19 @@ func TestQuestionsUseIndexes(t *testing.T) {
 		{blocked, "letter_front", []any{"s"}},
 		{park, "letter_subject", row},
 		{failed, "sqlite_autoindex_letter_1", []any{"s", "a", 1, "dead", 1, 1, "", "", "", "", ""}},
-		{promote, "letter_subject", []any{"s", "a", 1}},
+		{promote, "letter_subject", []any{"s", "b", 1}},
+		{front, "letter_subject", []any{"s", "b", 10}},
 		{remove, "sqlite_autoindex_letter_1", []any{"s", "a"}},
 		{woken, "letter_due", []any{"s", 1, 10}},
 		{getLetter, "sqlite_autoindex_letter_1", []any{"s", "a"}},
 		{countBehind, "letter_subject", []any{"s", "b", 1}},
 		{page + dead.text() + ` ORDER BY position LIMIT 10`, "letter_state", dead.args},
 		{page + every.text() + ` ORDER BY position LIMIT 10`, "letter_order", every.args},
-		{page + front.text() + again + ` ORDER BY acted, position LIMIT 10`, "letter_front", front.args},
+		{page + again.text() + more + ` ORDER BY acted, position LIMIT 10`, "letter_front", again.args},
 	} {
 		plan := explain(t, db, c.sql, c.args)
-		if !strings.Contains(plan, "INDEX "+c.index) || strings.Contains(plan, "SCAN letter") || strings.Contains(plan, "USE TEMP B-TREE") {
+		sorts := strings.Contains(plan, "USE TEMP B-TREE") && !strings.Contains(plan, "CO-ROUTINE first") // but for what was found
+		if !strings.Contains(plan, "INDEX "+c.index) || strings.Contains(plan, "SCAN letter") || sorts {
 			t.Errorf("%s\n%s", c.sql, plan)
 		}
 	}

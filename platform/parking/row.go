@@ -11,7 +11,8 @@ import (
 
 const (
 	letterColumns = `id, subject, state, body, type, trace_id, due, tries, history, parked_at, parked_by, replay`
-	front         = `SELECT ` + letterColumns + ` FROM letter WHERE subscription = $1 AND subject = $2 ORDER BY position LIMIT $3`
+	front         = `SELECT ` + letterColumns + ` FROM (SELECT * FROM letter WHERE (subscription, subject, position) > ($1, $2, 0)
+		ORDER BY subscription, subject, position LIMIT $3) AS first WHERE subscription = $1 AND subject = $2 ORDER BY position`
 )
 
 // scanLetter reads letterColumns, and into more what follows them.

@@ -33,9 +33,12 @@ func (w *worker) run(ctx context.Context, s State) error {
 
 // do calls Run within its time.
 func (w *worker) do(outer context.Context) (res Result, err error) {
-	ctx, cancel := context.WithTimeout(telemetry.Start(outer), w.task.timeout())
+	ctx, cancel := context.WithTimeout(outer, w.task.timeout())
 	defer cancel()
 	ctx, span := w.Telemetry.Span(ctx, telemetry.Internal, w.task.Name)
+	if span == nil { // nothing is recorded; events of the run still name their trace
+		ctx = telemetry.Start(ctx)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())

@@ -12,6 +12,7 @@ import (
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
@@ -38,7 +39,7 @@ func newMetrics(about *resource.Resource, log *slog.Logger) (*metrics, error) {
 		return nil, err
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(about),
-		sdkmetric.WithCardinalityLimit(maxSeries))
+		sdkmetric.WithCardinalityLimit(maxSeries), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter)) // the text format has none
 	return &metrics{
 		provider: provider, meter: provider.Meter("trama"), log: log,
 		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{

@@ -30,6 +30,12 @@ const (
 // DefaultRing is how many spans a process remembers when Options do not say.
 const DefaultRing = 20_000
 
+// What a span keeps at most: links, and bytes of one text.
+const (
+	maxLinks = 1000
+	maxText  = 500
+)
+
 // Options are what a Recorder needs; all of it may be zero.
 type Options struct {
 	Service  string      // who records, until For says better; "trama" when empty
@@ -82,7 +88,10 @@ func Open(o Options) (*Recorder, error) {
 	about := resource.NewSchemaless(attribute.String("service.name", o.Service),
 		attribute.String("service.instance.id", o.Instance), attribute.String("service.version", o.Version))
 	c := &core{clock: o.Clock, ring: newRing(o.Ring, o.Instance)}
+	limits := sdktrace.NewSpanLimits()
+	limits.LinkCountLimit, limits.AttributeValueLengthLimit = maxLinks, maxText
 	options := []sdktrace.TracerProviderOption{
+		sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithResource(about),
 		sdktrace.WithSampler(remembering{sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.SampleRatio))}),
 		sdktrace.WithSpanProcessor(c.ring),

@@ -111,6 +111,21 @@ func TestTheOldestSpanMakesRoom(t *testing.T) {
 	}
 }
 
+func TestTheSpansOfBatchesTakeMoreRoom(t *testing.T) {
+	r := open(t, telemetry.Options{Ring: 10})
+	ctx := telemetry.WithTraceParent(t.Context(), remote)
+	for range 5 {
+		_, s := r.Span(ctx, telemetry.Consumer, "batch")
+		for range 20 {
+			s.Link(remote)
+		}
+		s.End(nil)
+	}
+	if n := len(r.Trace(remoteTrace)); n != 2 {
+		t.Errorf("%d spans with 20 links each are remembered; 10 spans may have 50", n)
+	}
+}
+
 func TestTheClockSaysWhenAndTheMachineHowLong(t *testing.T) {
 	c := &clock.Shifted{}
 	c.Jump(8 * 24 * time.Hour)

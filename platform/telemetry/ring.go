@@ -34,6 +34,10 @@ type SpanLink struct {
 	SpanID  string `json:"spanId"`
 }
 
+// linksPerSpan bounds the links in memory: a span of a batch has hundreds, and
+// makes as much room for them as several others take.
+const linksPerSpan = 5
+
 // ring remembers the spans that ended last. Writing is one slot under a lock;
 // reading goes over all of them, which for a person's question is soon enough
 // and spares every request an index.
@@ -41,19 +45,30 @@ type ring struct {
 	process string
 	mu      sync.Mutex
 	slots   []sdktrace.ReadOnlySpan
-	next    int
+	next    int // the slot to write
+	used    int // those before it that hold a span
+	links   int // of all these spans
 }
 
 func newRing(size int, process string) *ring {
 	return &ring{process: process, slots: make([]sdktrace.ReadOnlySpan, size)}
 }
 
-// OnEnd implements sdktrace.SpanProcessor: the oldest span makes room.
+// OnEnd implements sdktrace.SpanProcessor: the oldest spans make room.
 func (r *ring) OnEnd(s sdktrace.ReadOnlySpan) {
+	size := len(r.slots)
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.links += len(s.Links())
+	for r.used == size || r.used > 0 && r.links > linksPerSpan*size {
+		oldest := (r.next - r.used + size) % size
+		r.links -= len(r.slots[oldest].Links())
+		r.slots[oldest] = nil
+		r.used--
+	}
 	r.slots[r.next] = s
-	r.next = (r.next + 1) % len(r.slots)
-	r.mu.Unlock()
+	r.next = (r.next + 1) % size
+	r.used++
 }
 
 // OnStart implements sdktrace.SpanProcessor.

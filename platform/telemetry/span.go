@@ -13,9 +13,6 @@ import (
 	"trama/platform/fault"
 )
 
-// maxError bounds what a span keeps of an error's text, in bytes.
-const maxError = 500
-
 // sameClock is how far a clock that counts whole milliseconds may be from the
 // machine's and be the same.
 const sameClock = 5 * time.Millisecond
@@ -81,7 +78,7 @@ func (s *Span) End(err error) {
 	}
 	if err != nil {
 		text := err.Error()
-		s.span.SetStatus(codes.Error, text[:min(len(text), maxError)])
+		s.span.SetStatus(codes.Error, text[:min(len(text), maxText)])
 		var f *fault.Error
 		if errors.As(err, &f) {
 			s.span.SetAttributes(attribute.String("fault", f.Code))

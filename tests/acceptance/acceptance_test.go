@@ -79,6 +79,10 @@ func scenarios(t *testing.T, opt harness.Options) {
 		{"courses can be written with care", courseWriting},
 		{"every answer that fails is a problem", problems},
 		{"contracts and pages are served", contracts},
+		{"dead letters are seen, mended and dropped", deadLetters},
+		{"the event log is read and replayed", eventLog},
+		{"tasks are listed and run", tasks},
+		{"one trace goes through every service", trace},
 		{"card data is nowhere", cardDataNowhere},
 	} {
 		t.Run(sc.name, func(t *testing.T) { sc.run(t, w) })

@@ -62,10 +62,14 @@ func under(importPath string, folders ...string) bool {
 
 // drivers are the modules that speak to an engine; each has its rooms.
 var drivers = map[string][]string{
-	"github.com/jackc/pgx":                  {"platform/store/pgstore", "platform/store/migration", "platform/enginetest"},
+	"github.com/jackc/pgx":                  {"platform/store/pgstore", "platform/store/migration", "platform/enginetest", "platform/bus/pgbus"},
 	"modernc.org/sqlite":                    {"platform/store/sqlitestore", "platform/store/migration", "platform/bus/sqlitebus"},
+	"github.com/prometheus":                 {"platform/telemetry"},
+	"go.opentelemetry.io/proto":             {"platform/telemetry"},
+	"github.com/nats-io":                    {"platform/bus/natsbus"},
+	"github.com/twmb/franz-go":              {"platform/bus/kafkabus"},
 	"github.com/rabbitmq/amqp091-go":        {"platform/bus/amqpbus", "platform/enginetest"},
-	"go.mongodb.org/mongo-driver":           {"platform/store/mongostore", "services/marketing/internal/store/mongodoc", "services/marketing"},
+	"go.mongodb.org/mongo-driver":           {"platform/store/mongostore", "platform/parking/mongoparking", "platform/schedule/mongoschedule", "services/marketing/internal/store/mongodoc", "services/marketing"},
 	"github.com/pressly/goose":              {"platform/store/migration"},
 	"github.com/wneessen/go-mail":           {"services/notifications/internal/mail"},
 	"github.com/alecthomas/kong":            {"cmd/trama"},

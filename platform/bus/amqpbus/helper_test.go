@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -18,10 +17,7 @@ import (
 	"trama/platform/clock"
 	"trama/platform/enginetest"
 	"trama/platform/id"
-	"trama/platform/outbox"
 	"trama/platform/parking"
-	"trama/platform/store/migration"
-	"trama/platform/store/sqlitestore"
 )
 
 var ids = id.New(clock.System{}, rand.Reader)
@@ -42,7 +38,7 @@ func newPlace(t testing.TB) *place {
 	t.Helper()
 	p := &place{t: t, url: enginetest.RabbitMQ(t), prefix: "trama-test-" + enginetest.Suffix(), names: map[string]bool{}}
 	t.Cleanup(p.remove)
-	p.lot = newLot(t)
+	p.lot = bustest.NewLot(t)
 	return p
 }
 
@@ -71,20 +67,6 @@ func (p *place) remove() {
 	if err := ch.ExchangeDelete(p.prefix+".events", false, false); err != nil {
 		p.t.Errorf("delete exchange: %v", err)
 	}
-}
-
-// newLot makes the store of the test's consumers: one, as in one database.
-func newLot(t testing.TB) *parking.Lot {
-	t.Helper()
-	db, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "parque.db"), Synchronous: "OFF"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if _, err := migration.Run(t.Context(), db, "platform", outbox.Schema()); err != nil {
-		t.Fatal(err)
-	}
-	return parking.New(db, clock.System{}, "teste:1")
 }
 
 // awaitLetters waits until n subjects have letters, and gives the first of each.
@@ -147,10 +129,7 @@ func (n *noting) Declare(ctx context.Context, subs ...bus.Subscription) error {
 }
 
 func (n *noting) Subscribe(ctx context.Context, s bus.Subscription) (bus.Consumer, error) {
-	if s.Parking == nil {
-		s.Parking = n.p.lot
-	}
-	if s.Check() == nil && (s.Handler != nil || s.Batch != nil) {
+	if s.Check() == nil && s.Parking != nil && (s.Handler != nil || s.Batch != nil) {
 		n.p.mu.Lock()
 		n.p.names[s.Name] = true
 		n.p.mu.Unlock()
@@ -177,6 +156,7 @@ func event(typ, subject string, n int) bus.Event { return bustest.NewEvent(ids, 
 
 func subscribe(t testing.TB, b bus.Bus, s bus.Subscription) bus.Consumer {
 	t.Helper()
+	s.Parking = b.(*noting).p.lot
 	c, err := b.Subscribe(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ const (
 	closeTimeout = 2 * time.Second
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
+	healPause    = 500 * time.Millisecond // see stay
 )
 
 // link keeps one connection to the broker: it connects again with growing pauses
@@ -127,6 +128,9 @@ func (l *link) stay(closed <-chan *amqp.Error) error {
 		}
 		return errors.New("connection closed")
 	case <-l.again:
+		// Perhaps because a queue is gone. Made again at once, its consumers would
+		// not be told, and never be given anything of the new one (seen on 3.10).
+		_ = l.b.clock.Wait(l.b.life, healPause)
 		return errors.New("its channel broke")
 	case <-l.b.life.Done():
 		return errClosed

@@ -42,7 +42,7 @@ func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error
 		}
 		r.last = n
 	}
-	for {
+	for pause, at := firstPause, r.last; ; pause = min(2*pause, longestPause) {
 		err := r.read(ctx)
 		var lost *lostError
 		switch {
@@ -50,11 +50,16 @@ func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !q.Follow:
+		case !q.Follow || b.life.Err() != nil:
 			return unavailable("read", lost.error)
 		}
-		b.log.Warn("event bus: reading the log was interrupted; goes on", "error", lost.error)
-		if err := b.clock.Wait(ctx, firstPause); err != nil {
+		if r.last > at {
+			pause, at = firstPause, r.last
+		}
+		if pause == firstPause {
+			b.log.Warn("event bus: reading the log was interrupted; will go on", "error", lost.error)
+		}
+		if err := b.clock.Wait(ctx, pause); err != nil {
 			return err
 		}
 	}

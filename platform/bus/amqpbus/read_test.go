@@ -170,6 +170,17 @@ func TestFollowingThroughCuts(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}
+	begun := make(chan struct{}, 100)
+	go func() {
+		ended <- b.Read(t.Context(), bus.Query{Follow: true}, func(bus.LogEntry) error { begun <- struct{}{}; return nil })
+	}()
+	<-begun
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("after Close it ended with %v", err)
+	}
 }
 
 // The log's bounds reach the broker, and it can be left out.

@@ -67,7 +67,6 @@ func window(s bus.Subscription) int {
 // It is a lane.Stream.
 type term struct {
 	b      *Bus
-	conn   *amqp.Connection
 	sub    bus.Subscription
 	events *source
 	moved  *source
@@ -133,20 +132,14 @@ func (b *Bus) attach(conn *amqp.Connection, sub bus.Subscription) (*term, error)
 		_ = events.close(b.life)
 		return nil, err
 	}
-	return &term{b: b, conn: conn, sub: sub, events: events, moved: moved}, nil
+	return &term{b: b, sub: sub, events: events, moved: moved}, nil
 }
 
 // Run implements lane.Stream.
 func (t *term) Run(ctx context.Context, d *lane.Dispatcher) error {
-	guarded, cancel := context.WithCancel(ctx)
-	defer cancel()
-	forgotten := make(chan struct{})
-	t.b.work.Go(func() { t.guard(guarded, forgotten) })
 	for {
 		var err error
 		select {
-		case <-forgotten:
-			return errors.New("the broker does not know of the consumer any more")
 		case <-ctx.Done():
 			return nil
 		case m, ok := <-t.events.deliveries:
@@ -165,28 +158,6 @@ func (t *term) Run(ctx context.Context, d *lane.Dispatcher) error {
 			return err
 		}
 	}
-}
-
-// guard closes forgotten when the queue has no consumer, though we are one: a
-// broker does not always tell when a queue was deleted and made again. Twice in a
-// row, because a queue that is choosing its leader says so too.
-func (t *term) guard(ctx context.Context, forgotten chan<- struct{}) {
-	for missed := 0; missed < 2; {
-		if t.b.clock.Wait(ctx, t.b.opt.Heartbeat) != nil {
-			return
-		}
-		if t.consumes(t.b.queue(t.sub.Name)) && t.consumes(t.b.queue(t.sub.Name)+deadSuffix) {
-			missed = 0
-		} else {
-			missed++
-		}
-	}
-	close(forgotten)
-}
-
-func (t *term) consumes(queue string) bool {
-	q, err := inspect(t.conn, queue)
-	return err == nil && q.Consumers > 0
 }
 
 // Settle implements lane.Stream. What is Returned stays unacknowledged: the

@@ -77,7 +77,7 @@ func largeEvent(t *testing.T, e *env) {
 			return nil
 		})})
 	big := e.event(TypeA, "s", 1)
-	big.Data = json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)
+	big.Data = json.RawMessage(`"` + strings.Repeat("x", bus.MaxEventBytes-2048) + `"`)
 	e.publish(b, big)
 	r.AwaitDone(t, 1)
 	if size != len(big.Data) {
@@ -119,6 +119,7 @@ func repeatHarmless(t *testing.T, e *env) {
 	e.publish(b, e.event(TypeA, "s0", 11), e.event(TypeA, "s1", 11))
 	r.AwaitDone(t, 22)
 	r.CheckOrder(t) // of first successes: a repetition never runs ahead
+	e.checkOnce(r)
 }
 
 func publishRefused(t *testing.T, e *env) {
@@ -144,7 +145,7 @@ func publishRefused(t *testing.T, e *env) {
 }
 
 func manyEvents(t *testing.T, e *env) {
-	const publishers, batches, size = 8, 10, 50
+	const publishers, batches, size = 16, 25, 5
 	b := e.open()
 	r := NewRecorder()
 	e.subscribe(b, bus.Subscription{Name: "teste.muitos", Types: []string{TypeA}, Handler: r.Handle(nil)})
@@ -202,8 +203,12 @@ func invalidSubscription(t *testing.T, e *env) {
 		"long name":   {Name: strings.Repeat("x", 101), Types: []string{TypeA}, Handler: ok},
 		"digit first": {Name: "1teste", Types: []string{TypeA}, Handler: ok},
 	} {
+		s.Parking = e.lot
 		if _, err := b.Subscribe(e.ctx, s); err == nil || fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: %v, want Invalid", name, err)
 		}
+	}
+	if _, err := b.Subscribe(e.ctx, bus.Subscription{Name: "teste.x", Types: []string{TypeA}, Handler: ok}); err == nil || fault.KindOf(err) != fault.Invalid {
+		t.Errorf("no parking: %v, want Invalid", err)
 	}
 }

@@ -135,35 +135,43 @@ func (b *Bus) basics(more ...kgo.Opt) []kgo.Opt {
 // Declare implements bus.Bus. Subscriptions begin at the beginning of the log, so
 // there is nothing to store for them. Without a broker the topic is made later.
 func (b *Bus) Declare(ctx context.Context, subscriptions ...bus.Subscription) error {
-	for _, s := range subscriptions {
-		if err := s.Check(); err != nil {
-			return err
-		}
+	if err := b.note(subscriptions...); err != nil {
+		return err
 	}
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return unavailable("declare", errClosed)
-	}
-	for _, s := range subscriptions {
-		b.subs[s.Name] = s
-	}
-	b.mu.Unlock()
 	if _, err := b.find(ctx); err != nil {
 		b.log.Warn("event bus: the topic will be made later", "error", err)
 	}
 	return nil
 }
 
-// Subscribe implements bus.Bus. Without a broker the consumer waits for one.
-func (b *Bus) Subscribe(ctx context.Context, s bus.Subscription) (bus.Consumer, error) {
+// note remembers the subscriptions.
+func (b *Bus) note(subscriptions ...bus.Subscription) error {
+	for _, s := range subscriptions {
+		if err := s.Check(); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return unavailable("declare", errClosed)
+	}
+	for _, s := range subscriptions {
+		b.subs[s.Name] = s
+	}
+	return nil
+}
+
+// Subscribe implements bus.Bus. It does not wait for a broker: the consumer does,
+// and makes the topic when it is missing.
+func (b *Bus) Subscribe(_ context.Context, s bus.Subscription) (bus.Consumer, error) {
 	switch {
 	case s.Handler == nil && s.Batch == nil:
 		return nil, bus.ErrSubscription.Wrap(fmt.Errorf("%s: no handler", s.Name))
 	case s.Parking == nil:
 		return nil, bus.ErrSubscription.Wrap(fmt.Errorf("%s: no parking", s.Name))
 	}
-	if err := b.Declare(ctx, s); err != nil {
+	if err := b.note(s); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()

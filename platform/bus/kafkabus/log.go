@@ -2,6 +2,7 @@ package kafkabus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,6 +17,12 @@ import (
 // earlier is how much another process's clock may be behind ours.
 const earlier = time.Minute
 
+// countable is how many records Backlog reads in order to count.
+const countable = 10_000
+
+// errEnough ends a scan that has all it wants.
+var errEnough = errors.New("enough")
+
 // Read implements bus.Bus. A position is where each partition goes on. What is no
 // event is left out.
 func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error) error {
@@ -27,7 +34,26 @@ func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error
 	if err != nil {
 		return err
 	}
-	if !q.Follow && reached(next, ends) {
+	given := 0
+	return b.scan(ctx, next, ends, q.Follow, func(r *kgo.Record) error {
+		e, bad := eventOf(r)
+		if bad != nil || !q.Selects(e) {
+			return nil
+		}
+		if err := fn(bus.LogEntry{Position: position(next), Event: e}); err != nil {
+			return err
+		}
+		if given++; given == q.Limit {
+			return errEnough
+		}
+		return nil
+	})
+}
+
+// scan calls fn for every record from next up to ends, or with follow until ctx
+// ends, and keeps next behind the latest.
+func (b *Bus) scan(ctx context.Context, next, ends []int64, follow bool, fn func(*kgo.Record) error) error {
+	if !follow && reached(next, ends) {
 		return nil
 	}
 	from := map[int32]kgo.Offset{}
@@ -39,7 +65,7 @@ func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error
 		return unavailable("read", err)
 	}
 	defer client.Close()
-	for given := 0; ; {
+	for follow || !reached(next, ends) {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -51,21 +77,14 @@ func (b *Bus) Read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error
 			if next[r.Partition] = r.Offset + 1; r.Attrs.IsControl() {
 				continue
 			}
-			e, bad := eventOf(r)
-			if bad != nil || !q.Selects(e) {
-				continue
-			}
-			if err := fn(bus.LogEntry{Position: position(next), Event: e}); err != nil {
+			if err := fn(r); errors.Is(err, errEnough) {
+				return nil
+			} else if err != nil {
 				return err
 			}
-			if given++; given == q.Limit {
-				return nil
-			}
-		}
-		if !q.Follow && reached(next, ends) {
-			return nil
 		}
 	}
+	return nil
 }
 
 // bounds gives where each partition begins for q, and where it ends now.
@@ -166,10 +185,12 @@ func byTime(fetches kgo.Fetches) []*kgo.Record {
 	return out
 }
 
-// Backlog implements bus.Bus. It counts what is behind the subscription's offsets,
-// events of types that it does not want included, until it has passed them.
+// Backlog implements bus.Bus. Of up to countable records behind the subscription's
+// offsets it counts those of its types; of more it gives how many there are, of
+// all types, since only reading them would tell.
 func (b *Bus) Backlog(ctx context.Context, subscription string) (int64, error) {
-	if _, err := b.known(subscription); err != nil {
+	s, err := b.known(subscription)
+	if err != nil {
 		return 0, err
 	}
 	t, err := b.find(ctx)
@@ -184,9 +205,19 @@ func (b *Bus) Backlog(ctx context.Context, subscription string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var n int64
+	var all, wanted int64
 	for p := range t.partitions {
-		n += max(0, ends[p]-max(at[p].At, next[p]))
+		next[p] = max(next[p], at[p].At)
+		all += max(0, ends[p]-next[p])
 	}
-	return n, nil
+	if all > countable {
+		return all, nil
+	}
+	err = b.scan(ctx, next, ends, false, func(r *kgo.Record) error {
+		if _, ok := delivery(s, r); ok && r.Offset < ends[r.Partition] {
+			wanted++
+		}
+		return nil
+	})
+	return wanted, err
 }

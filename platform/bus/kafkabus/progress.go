@@ -37,14 +37,19 @@ func newProgress() *progress {
 	return &progress{parts: map[int32]*partition{}, room: make(chan struct{}, 1)}
 }
 
-// see notes a record that was looked at: one to be done, or one to be skipped.
-func (p *progress) see(r *kgo.Record, skip bool) {
+// see notes a record that was looked at: one to be done, or one to be skipped. ok
+// is false when it is before the latest one: the broker lost records, and the
+// client went back behind what it had read.
+func (p *progress) see(r *kgo.Record, skip bool) (ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part := p.parts[r.Partition]
 	if part == nil {
 		part = &partition{low: kadm.Offset{Partition: r.Partition, At: r.Offset, LeaderEpoch: r.LeaderEpoch}}
 		p.parts[r.Partition] = part
+	}
+	if r.Offset < part.seen.At {
+		return false
 	}
 	part.seen = kadm.Offset{Partition: r.Partition, At: r.Offset + 1, LeaderEpoch: r.LeaderEpoch}
 	if !skip {
@@ -53,6 +58,7 @@ func (p *progress) see(r *kgo.Record, skip bool) {
 	} else if len(part.open) == 0 {
 		part.low = part.seen
 	}
+	return true
 }
 
 func (p *progress) done(ref uint64) {

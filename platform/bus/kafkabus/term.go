@@ -3,6 +3,7 @@ package kafkabus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -76,8 +77,12 @@ func (t *term) Run(ctx context.Context, d *lane.Dispatcher) error {
 			return unavailable("read for "+t.sub.Name, err)
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
-			if !t.offer(ctx, d, it.Next()) {
+			err := t.offer(ctx, d, it.Next())
+			if ctx.Err() != nil {
 				return nil
+			}
+			if err != nil {
+				return unavailable("read for "+t.sub.Name, err)
 			}
 		}
 	}
@@ -95,29 +100,27 @@ func (t *term) judge(fetches kgo.Fetches) error {
 	return nil
 }
 
-// offer waits until there is room for the record; false: ctx ended before.
-func (t *term) offer(ctx context.Context, d *lane.Dispatcher, r *kgo.Record) bool {
-	x, ok := delivery(t.sub, r)
-	if !ok {
-		t.progress.see(r, true)
-		return true
-	}
+// offer waits until there is room for the record.
+func (t *term) offer(ctx context.Context, d *lane.Dispatcher, r *kgo.Record) error {
 	for t.progress.full() {
 		select {
 		case <-t.progress.room:
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		}
 	}
-	t.progress.see(r, false)
-	for !d.Offer(x) {
+	x, wanted := delivery(t.sub, r)
+	if !t.progress.see(r, !wanted) {
+		return fmt.Errorf("partition %d went back to offset %d", r.Partition, r.Offset)
+	}
+	for wanted && !d.Offer(x) {
 		select {
 		case <-d.Room():
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		}
 	}
-	return true
+	return nil
 }
 
 // Settle implements lane.Stream. What is Returned keeps the mark where it is.

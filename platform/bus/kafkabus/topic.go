@@ -108,7 +108,7 @@ func (b *Bus) committed(ctx context.Context, t *topic, subscription string) (map
 	if err == nil {
 		err = all.Error()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nothing was ever committed
 		return nil, err
 	}
 	out := map[int32]kadm.Offset{}

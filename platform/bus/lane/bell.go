@@ -57,12 +57,15 @@ func (d *Dispatcher) alarm(ln *line, at time.Time) {
 // operators have woken, until ctx ends. It is the only goroutine that waits for
 // time.
 func (d *Dispatcher) bell(ctx context.Context) {
-	next := d.cfg.Clock.Now()
+	var polled time.Time // zero: never
+	var jitter float64
+	more := false
 	for ctx.Err() == nil {
+		next := polled.Add(d.pollPause(more, jitter))
 		if left := next.Sub(d.cfg.Clock.Now()); left <= 0 || left > pollEmpty { // the latter: the clock was set back
-			pause := d.poll(ctx)
-			pause -= time.Duration(d.cfg.Jitter() * float64(pause) / 4)
-			next = d.cfg.Clock.Now().Add(pause)
+			more = d.poll(ctx)
+			polled, jitter = d.cfg.Clock.Now(), d.cfg.Jitter()
+			next = polled.Add(d.pollPause(more, jitter))
 		}
 		sleep, left := d.ring(ctx, next)
 		_ = d.cfg.Clock.Wait(sleep, left) // over, roused or ended: look again
@@ -108,29 +111,37 @@ func (d *Dispatcher) rings(ln *line) {
 	d.wake(ln)
 }
 
-// poll asks the Parking what operators did, and gives the pause until the next time.
-func (d *Dispatcher) poll(ctx context.Context) time.Duration {
+func (d *Dispatcher) pollPause(more bool, jitter float64) time.Duration {
+	d.mu.Lock()
+	parked := d.blocked > 0 || d.outage
+	d.mu.Unlock()
+	p := pollEmpty
+	switch {
+	case more:
+		p = pollMore
+	case parked:
+		p = pollParked
+	}
+	return p - time.Duration(jitter*float64(p)/4)
+}
+
+// poll asks the Parking what operators did, and says whether there is more to ask for.
+func (d *Dispatcher) poll(ctx context.Context) (more bool) {
 	list, held, err := d.sub.Parking.Woken(ctx, d.sub.Name, d.cfg.Clock.Now(), wokenLimit)
 	if ctx.Err() != nil {
-		return pollEmpty
+		return false
 	}
 	d.answered(err)
 	if held {
 		d.hold()
-		return pollEmpty
+		return false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, b := range list {
 		d.woken(b)
 	}
-	switch {
-	case len(list) == wokenLimit:
-		return pollMore
-	case d.blocked > 0 || err != nil:
-		return pollParked
-	}
-	return pollEmpty
+	return len(list) == wokenLimit
 }
 
 // woken makes a subject's letters be looked at. Its line may be new: a replay
@@ -143,10 +154,7 @@ func (d *Dispatcher) woken(b bus.Blocked) {
 	if ln.blocked && ln.state == running { // its worker sees for itself
 		return
 	}
-	if !ln.blocked {
-		ln.blocked = true
-		d.blocked++
-	}
+	d.hasLetters(ln)
 	ln.letters = true
 	d.wake(ln)
 }

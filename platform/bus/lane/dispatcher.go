@@ -178,15 +178,22 @@ func (d *Dispatcher) staff() {
 
 // block notes what the first letter of a line is: dead, or waiting until due.
 func (d *Dispatcher) block(ln *line, first bus.LetterState, due time.Time) {
-	if !ln.blocked {
-		ln.blocked = true
-		d.blocked++
-	}
+	d.hasLetters(ln)
 	ln.solo, ln.stalls = 0, 0
 	d.fails(ln, first == bus.Waiting)
 	ln.until = time.Time{}
 	if first == bus.Waiting {
 		d.alarm(ln, due)
+	}
+}
+
+func (d *Dispatcher) hasLetters(ln *line) {
+	if ln.blocked {
+		return
+	}
+	ln.blocked = true
+	if d.blocked++; d.blocked == 1 {
+		d.rouse() // operators are asked for more often now
 	}
 }
 

@@ -139,6 +139,12 @@ func (s *source) Close(context.Context) error {
 	return nil
 }
 
+func (s *source) closes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
 // left gives how many published deliveries are not done.
 func (s *source) left() int {
 	s.mu.Lock()

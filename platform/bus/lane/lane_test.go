@@ -180,26 +180,7 @@ func TestOrderUnderRandomTrouble(t *testing.T) {
 func randomTrouble(t *testing.T, seed uint64) {
 	const subjects, each = 7, 30
 	rng := newChance(seed)
-	h := newDeeds(func(ctx context.Context, _ bus.Event, _ int) error {
-		if rng.one(3) {
-			select {
-			case <-time.After(time.Duration(rng.n(300)) * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		switch rng.n(12) {
-		case 0:
-			return errDown
-		case 1:
-			return errors.New("unforeseen")
-		case 2:
-			return errInvalid
-		case 3:
-			panic("boom")
-		}
-		return nil
-	})
+	h := newDeeds(rng.trouble)
 	cfg := Config{Jitter: rng.float, Window: 8 + rng.n(40), MaxWaiting: 2 + rng.n(5), Subscription: bus.Subscription{MaxInFlight: 1 + rng.n(8),
 		MaxAttempts: 3, Backoff: 10 * time.Millisecond, MaxBackoff: time.Second, MaxBatch: 1 + rng.n(10)}}
 	if seed%2 == 1 {
@@ -291,3 +272,25 @@ func (c *chance) n(n int) int {
 func (c *chance) one(in int) bool { return c.n(in) == 0 }
 
 func (c *chance) float() float64 { return float64(c.n(1000)) / 1000 }
+
+// trouble is the work of a handler that takes its time and fails in every way.
+func (c *chance) trouble(ctx context.Context, _ bus.Event, _ int) error {
+	if c.one(3) {
+		select {
+		case <-time.After(time.Duration(c.n(300)) * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	switch c.n(12) {
+	case 0:
+		return errDown
+	case 1:
+		return errors.New("unforeseen")
+	case 2:
+		return errInvalid
+	case 3:
+		panic("boom")
+	}
+	return nil
+}

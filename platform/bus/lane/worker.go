@@ -14,7 +14,7 @@ import (
 // turn is what a worker does between two looks at the queue: one event, one
 // batch, or one portion of letters. The lines in it are the worker's alone.
 type turn struct {
-	do     func(*turn)
+	do     func(*Dispatcher, *turn)
 	shares []share
 	xs     []Delivery // those of the shares, one after the other
 	ids    map[string]struct{}
@@ -35,7 +35,7 @@ func (t *turn) add(ln *line, n int) {
 func (d *Dispatcher) worker() {
 	var t turn
 	for d.next(&t) {
-		t.do(&t)
+		t.do(d, &t)
 	}
 }
 
@@ -62,17 +62,17 @@ func (d *Dispatcher) next(t *turn) bool {
 	switch {
 	case ln.letters && (!ln.deep || len(ln.queue) == 0):
 		ln.letters = false
-		t.do = d.workLetters
+		t.do = (*Dispatcher).workLetters
 		t.add(ln, 0)
 	case ln.blocked:
 		ln.deep = false
-		t.do = d.parkBehind
+		t.do = (*Dispatcher).parkBehind
 		t.add(ln, len(ln.queue))
 	case d.sub.Batch != nil && ln.plain():
-		t.do = d.workBatch
+		t.do = (*Dispatcher).workBatch
 		d.gather(t, ln)
 	default:
-		t.do = d.workOne
+		t.do = (*Dispatcher).workOne
 		t.add(ln, 1)
 	}
 	return true

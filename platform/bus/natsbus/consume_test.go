@@ -60,7 +60,7 @@ func TestServerRestart(t *testing.T) {
 func TestLogMadeAnew(t *testing.T) {
 	p := newPlace(t, newNode(t).url(), false)
 	r := bustest.NewRecorder()
-	sub := bus.Subscription{Name: "teste.outro-log", Types: []string{bustest.TypeA}, Parking: lot(t)}
+	sub := bus.Subscription{Name: "teste.outro-log", Types: []string{bustest.TypeA}, Parking: bustest.NewLot(t)}
 	for _, first := range []int{1, 100} {
 		b := p.open(nil)
 		for i := range 10 {
@@ -107,7 +107,7 @@ func TestForeignMessages(t *testing.T) {
 			p := at(t)
 			b := p.open(nil)
 			r := bustest.NewRecorder()
-			park := lot(t)
+			park := bustest.NewLot(t)
 			subscribe(t, b, bus.Subscription{Name: "teste.lixo", Types: []string{bustest.TypeA}, Former: []string{"antigo"},
 				Parking: park, Handler: r.Handle(nil)})
 			js := p.jetStream()
@@ -165,7 +165,7 @@ func TestCursorWaitsForTheOldest(t *testing.T) {
 	b := newPlace(t, newNode(t).url(), false).open(nil)
 	r := bustest.NewRecorder()
 	entered := make(chan struct{}, 1)
-	sub := bus.Subscription{Name: "teste.marca", Types: []string{bustest.TypeA}, Parking: lot(t),
+	sub := bus.Subscription{Name: "teste.marca", Types: []string{bustest.TypeA}, Parking: bustest.NewLot(t),
 		Handler: r.Handle(func(ctx context.Context, e bus.Event, try int) error {
 			if e.Subject == "lento" && try == 1 {
 				entered <- struct{}{}

@@ -3,11 +3,11 @@ package natsbus_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -22,10 +22,6 @@ import (
 	"trama/platform/clock"
 	"trama/platform/enginetest"
 	"trama/platform/id"
-	"trama/platform/outbox"
-	"trama/platform/parking"
-	"trama/platform/store/migration"
-	"trama/platform/store/sqlitestore"
 )
 
 var ids = id.New(clock.System{}, rand.Reader)
@@ -63,7 +59,7 @@ func newPlace(t testing.TB, at string, remove bool) *place {
 			js := p.jetStream()
 			for _, stream := range []string{p.prefix + "_events", "KV_" + p.prefix + "_cursors"} {
 				// The test's own context has ended by now.
-				if err := js.DeleteStream(context.Background(), stream); err != nil {
+				if err := js.DeleteStream(context.Background(), stream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 					t.Errorf("clean up %s: %v", stream, err)
 				}
 			}
@@ -102,8 +98,8 @@ func (p *place) jetStream() jetstream.JetStream {
 	return js
 }
 
-// node is a server in this process, which syncs always and can be stopped and
-// started again on the same port and folder.
+// node is a server in this process, which can be stopped and started again on the
+// same port and folder.
 type node struct {
 	t    testing.TB
 	dir  string
@@ -124,7 +120,7 @@ func newNode(t testing.TB) *node {
 func (n *node) start() {
 	n.t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: n.port, JetStream: true, StoreDir: n.dir,
-		SyncAlways: true, NoLog: true, NoSigs: true})
+		NoLog: true, NoSigs: true})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -150,25 +146,11 @@ func (n *node) url() string {
 
 func event(typ, subject string, n int) bus.Event { return bustest.NewEvent(ids, typ, subject, n) }
 
-// lot gives a Parking on a file of its own.
-func lot(t testing.TB) bus.Parking {
-	t.Helper()
-	db, err := sqlitestore.Open(t.Context(), sqlitestore.Options{Path: filepath.Join(t.TempDir(), "lot.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if _, err := migration.Run(t.Context(), db, "platform", outbox.Schema()); err != nil {
-		t.Fatal(err)
-	}
-	return parking.New(db, clock.System{}, "teste:1")
-}
-
 // subscribe consumes until the test's end; without a Parking it gets one.
 func subscribe(t testing.TB, b bus.Bus, s bus.Subscription) bus.Consumer {
 	t.Helper()
 	if s.Parking == nil {
-		s.Parking = lot(t)
+		s.Parking = bustest.NewLot(t)
 	}
 	c, err := b.Subscribe(t.Context(), s)
 	if err != nil {

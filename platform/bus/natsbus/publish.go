@@ -11,9 +11,10 @@ import (
 	"trama/platform/bus"
 )
 
-// The window of unconfirmed events of a process: so many chunks of so many events.
+// windowEvents bounds the unconfirmed events of a process, chunkEvents those that
+// one caller sends at once.
 const (
-	chunksAtOnce = 4
+	windowEvents = 1024
 	chunkEvents  = 256
 )
 
@@ -78,12 +79,14 @@ func chunks(events []bus.Event) [][]int {
 
 // send publishes a chunk and waits for all its confirms.
 func (b *Bus) send(ctx context.Context, msgs []*nats.Msg) error {
-	select {
-	case b.chunks <- struct{}{}:
-		defer func() { <-b.chunks }()
-	case <-ctx.Done():
-		return waited("publish", ctx.Err())
+	n := int64(len(msgs))
+	if err := b.window.Acquire(ctx, n); err != nil {
+		return waited("publish", err)
 	}
+	defer b.window.Release(n)
+	b.mu.Lock()
+	link := b.link
+	b.mu.Unlock()
 	sent := make([]jetstream.PubAckFuture, 0, len(msgs))
 	for _, m := range msgs {
 		f, err := b.js.PublishMsgAsync(m)
@@ -100,6 +103,8 @@ func (b *Bus) send(ctx context.Context, msgs []*nats.Msg) error {
 				b.forgetPlaces() // the stream is gone: make it anew
 			}
 			return unavailable("publish", err)
+		case <-link.Done():
+			return unavailable("publish", errLost)
 		case <-ctx.Done():
 			return waited("publish", ctx.Err())
 		}

@@ -4,9 +4,8 @@
 //
 // Publishing. Concurrent Publish calls of a process share one INSERT and one
 // commit; nil is returned after it, with synchronous_commit at least on. An id
-// that is in the log already is skipped, so a relay may repeat. A commit that
-// broke off is sent once more by itself; after that it is Unavailable, and the
-// next call tries anew.
+// that is in the log already is skipped, so a relay may repeat. A commit that breaks
+// off gives Unavailable, and the next call tries anew.
 //
 // The log's order. Serial numbers alone are a trap: they are drawn before the
 // commit, a later number may be visible first, and a reader that goes on from it
@@ -24,20 +23,21 @@
 // most ten seconds each before they get Unavailable. It holds up no reader.
 // A rolled-back or skipped INSERT leaves gaps, which mean nothing.
 //
-// A dump of the schema holds everything: log, cursors, turn. When first used,
-// the driver also moves the numbers beyond every event and every cursor, so
-// that a restore which forgot the sequence cannot hide events behind a cursor.
+// A dump of the schema holds everything: log, cursors, turn. Before its
+// first commit a process also moves the numbers beyond every event and every
+// cursor, so that a restore which forgot the sequence cannot hide events behind a
+// cursor.
 //
 // Consuming. A new subscription starts at the beginning of the log. (A type
 // added to an existing one counts from its cursor.) Each commit notifies one
 // listening connection per process (NOTIFY, with the types it added); what
 // notifications miss, such as rows inserted by hand, is found by a look at the
 // log's end every Poll. The driver needs sessions of its own: no
-// transaction-pooling proxy in between. The
-// cursor is the low-water mark: everything up to it is handled or parked. It is
-// written at most every 100 ms and when a term ends, so a crash repeats what was
-// done since then, at most 65,536 events. In memory are lane's window and one page
-// read ahead (256 events, 4 MiB and one event at most).
+// transaction-pooling proxy in between. The cursor is the low-water mark:
+// everything up to it is handled or parked. It is written at most every 100 ms
+// and when a term ends, so a crash repeats what was done above it, at most 65,536
+// events. In memory are lane's window and one page read ahead (256 events, 4 MiB
+// and one event at most).
 //
 // Servers that are down are no error of Open: calls give Unavailable, consumers
 // wait, and all go on when the server is back.
@@ -51,6 +51,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -93,8 +94,8 @@ type Bus struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
-	preparing sync.Mutex
-	prepared  bool // guarded by preparing: schema and numbers are known to be right
+	preparing chan struct{} // holds a value while somebody does
+	prepared  atomic.Bool   // the schema is known to be there
 
 	mu        sync.Mutex
 	consumers map[*consumer]struct{}
@@ -130,7 +131,7 @@ func Open(opt Options) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgbus: %w", err)
 	}
-	b := &Bus{opt: opt, log: opt.Logger, clock: opt.Clock, pool: pool, soon: make(chan struct{}, 1),
+	b := &Bus{opt: opt, log: opt.Logger, clock: opt.Clock, pool: pool, soon: make(chan struct{}, 1), preparing: make(chan struct{}, 1),
 		consumers: map[*consumer]struct{}{}, streams: map[*stream]struct{}{}}
 	b.life, b.end = context.WithCancel(context.Background())
 	b.bell = &bell{bus: b, watches: map[*watch]struct{}{}}

@@ -45,7 +45,7 @@ func TestRowsByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	r, p := bustest.NewRecorder(), lot(t, url)
+	r, p := bustest.NewRecorder(), bustest.NewLot(t)
 	subscribe(t, b, bus.Subscription{Name: "teste.mao", Types: []string{bustest.TypeA}, Parking: p, Handler: r.Handle(nil)})
 	c := connect(t, url)
 	first, second, spoiled, other := event(bustest.TypeA, "s", 1), event(bustest.TypeA, "s", 2), event(bustest.TypeA, "s", 3), event(bustest.TypeB, "s", 4)
@@ -147,7 +147,7 @@ func TestCursorPassesOtherTypes(t *testing.T) {
 		list = append(list, event(bustest.TypeB, fmt.Sprint("s", i%10), i))
 	}
 	publish(t, b, list...)
-	c := subscribe(t, b, bus.Subscription{Name: "teste.raro", Types: []string{bustest.TypeA}, Parking: lot(t, url), Handler: r.Handle(nil)})
+	c := subscribe(t, b, bus.Subscription{Name: "teste.raro", Types: []string{bustest.TypeA}, Parking: bustest.NewLot(t), Handler: r.Handle(nil)})
 	publish(t, b, event(bustest.TypeA, "s", 1))
 	r.AwaitDone(t, 1)
 	if err := c.Drain(t.Context()); err != nil {
@@ -165,6 +165,34 @@ func TestCursorPassesOtherTypes(t *testing.T) {
 	}
 }
 
+// What is handled out of order moves the cursor only as far as nothing below is
+// missing.
+func TestCursorWaitsForTheSlowest(t *testing.T) {
+	url := enginetest.PostgresDatabase(t)
+	b, r := open(t, url), bustest.NewRecorder()
+	sub := bus.Subscription{Name: "teste.preso", Types: []string{bustest.TypeA}, Parking: bustest.NewLot(t)}
+	sub.Handler = r.Handle(func(ctx context.Context, e bus.Event, _ int) error {
+		if e.Subject == "preso" {
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	})
+	c := subscribe(t, b, sub)
+	publish(t, b, append(append(series("a", 5), event(bustest.TypeA, "preso", 1)), series("b", 14)...)...)
+	r.AwaitDone(t, 19)
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := c.Drain(short); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, connect(t, url), `SELECT cursor FROM trama_bus.subscription`); n != 5 {
+		t.Errorf("cursor %d, want 5", n)
+	}
+	sub.Handler = r.Handle(nil)
+	subscribe(t, b, sub)
+	r.AwaitDone(t, 20)
+}
+
 // Ten thousand events behind a slow consumer stay on the server.
 func TestBacklogDoesNotGrowMemory(t *testing.T) {
 	if testing.Short() {
@@ -173,7 +201,7 @@ func TestBacklogDoesNotGrowMemory(t *testing.T) {
 	url := enginetest.PostgresDatabase(t)
 	const events = 10_000
 	publishMany(t, url, events)
-	b, p := open(t, url), lot(t, url)
+	b, p := open(t, url), bustest.NewLot(t)
 	before := heap()
 	entered, gate := make(chan struct{}, events), make(chan struct{})
 	subscribe(t, b, bus.Subscription{Name: "teste.fila", Types: []string{bustest.TypeA}, Parking: p, MaxInFlight: 4,

@@ -162,16 +162,6 @@ func openLot(ctx context.Context, url string) (*parking.Lot, func() error, error
 	return parking.New(db, clock.System{}, "teste"), db.Close, nil
 }
 
-func lot(t testing.TB, url string) *parking.Lot {
-	t.Helper()
-	p, closeLot, err := openLot(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = closeLot() })
-	return p
-}
-
 // subscribe starts a consumer that is drained before its parking is closed.
 func subscribe(t testing.TB, b *pgbus.Bus, s bus.Subscription) bus.Consumer {
 	t.Helper()

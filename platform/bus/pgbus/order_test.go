@@ -74,7 +74,7 @@ func TestNothingIsSkippedAmongManyWriters(t *testing.T) {
 	url := enginetest.PostgresDatabase(t)
 	b := open(t, url)
 	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.todos", Types: []string{bustest.TypeA, bustest.TypeB}, Parking: lot(t, url), Handler: r.Handle(nil)})
+	subscribe(t, b, bus.Subscription{Name: "teste.todos", Types: []string{bustest.TypeA, bustest.TypeB}, Parking: bustest.NewLot(t), Handler: r.Handle(nil)})
 	var f follow
 	f.start(t, b, bus.Query{})
 	var wg sync.WaitGroup

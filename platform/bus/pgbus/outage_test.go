@@ -20,7 +20,7 @@ func TestServerEndsAllConnections(t *testing.T) {
 	url := enginetest.PostgresDatabase(t)
 	b := open(t, url)
 	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.queda", Types: []string{bustest.TypeA}, Parking: lot(t, url), Handler: r.Handle(nil)})
+	subscribe(t, b, bus.Subscription{Name: "teste.queda", Types: []string{bustest.TypeA}, Parking: bustest.NewLot(t), Handler: r.Handle(nil)})
 	var wg sync.WaitGroup
 	for p := range publishers {
 		wg.Go(func() {

@@ -159,8 +159,13 @@ func TestKilledConsumer(t *testing.T) {
 	if !slices.Equal(first, ids(events)[:len(first)]) || len(first) == 0 {
 		t.Fatalf("the first consumer handled %d events, not in order", len(first))
 	}
+	p, closeLot, err := openLot(t.Context(), url) // the dead one's: its lease is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = closeLot() })
 	r := bustest.NewRecorder()
-	subscribe(t, b, bus.Subscription{Name: "teste.processo", Types: []string{bustest.TypeA}, Parking: lot(t, url), Handler: r.Handle(nil)})
+	subscribe(t, b, bus.Subscription{Name: "teste.processo", Types: []string{bustest.TypeA}, Parking: p, Handler: r.Handle(nil)})
 	r.AwaitDone(t, len(events)) // the cursor never moved
 	r.CheckOrder(t)
 }

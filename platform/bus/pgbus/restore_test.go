@@ -17,7 +17,7 @@ func TestDumpAndRestore(t *testing.T) {
 	from := enginetest.PostgresDatabase(t)
 	b, r := open(t, from), bustest.NewRecorder()
 	sub := bus.Subscription{Name: "teste.copia", Types: []string{bustest.TypeA}}
-	sub.Parking, sub.Handler = lot(t, from), r.Handle(nil)
+	sub.Parking, sub.Handler = bustest.NewLot(t), r.Handle(nil)
 	c := subscribe(t, b, sub)
 	before := series("s", 30)
 	publish(t, b, before...)
@@ -44,7 +44,7 @@ func TestDumpAndRestore(t *testing.T) {
 func goesOn(t *testing.T, url string, sub bus.Subscription, before []string) {
 	b, r := open(t, url), bustest.NewRecorder()
 	publish(t, b, event(bustest.TypeA, "s", 31)) // before anybody consumes
-	sub.Parking, sub.Handler = lot(t, url), r.Handle(nil)
+	sub.Parking, sub.Handler = bustest.NewLot(t), r.Handle(nil)
 	subscribe(t, b, sub)
 	r.AwaitDone(t, 1)
 	hand, watcher := connect(t, url), connect(t, url)

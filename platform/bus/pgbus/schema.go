@@ -55,14 +55,6 @@ const (
 	// still collide.
 	sqlAlone = `SELECT pg_advisory_xact_lock(hashtextextended('trama pgbus schema', 0))`
 
-	sqlTurn = `SELECT pg_advisory_xact_lock('event'::regclass::oid::int, 0)`
-
-	// sqlNumbers moves the sequence to the highest position in use. Only under
-	// the turn: nobody else draws meanwhile.
-	sqlNumbers = `SELECT setval(pg_get_serial_sequence('event', 'seq'), used) FROM (
-		SELECT greatest((SELECT max(seq) FROM event), (SELECT max(cursor) FROM subscription)) AS used) u
-		WHERE used >= (SELECT last_value FROM event_seq_seq)`
-
 	sqlDeclare = `INSERT INTO subscription (name, types, declared) VALUES ($1, $2, $3)
 		ON CONFLICT (name) DO UPDATE SET types = EXCLUDED.types WHERE subscription.types <> EXCLUDED.types`
 
@@ -70,12 +62,19 @@ const (
 		FROM subscription s WHERE name = $1`
 )
 
-// prepare makes schema and tables where they are missing, and sets the numbers
-// right. It does so once per Bus, and again after a write has failed.
+// prepare makes schema and tables where they are missing: once per Bus, and again
+// after a write has failed.
 func (b *Bus) prepare(ctx context.Context) error {
-	b.preparing.Lock()
-	defer b.preparing.Unlock()
-	if b.prepared {
+	if b.prepared.Load() {
+		return nil
+	}
+	select { // not a mutex: whoever waits may lose patience
+	case b.preparing <- struct{}{}:
+		defer func() { <-b.preparing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if b.prepared.Load() {
 		return nil
 	}
 	var complete bool
@@ -83,16 +82,7 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if err == nil && !complete {
 		err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) error { return b.create(ctx, tx) })
 	}
-	if err == nil {
-		err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, sqlTurn); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, sqlNumbers)
-			return err
-		})
-	}
-	b.prepared = err == nil
+	b.prepared.Store(err == nil)
 	return err
 }
 
@@ -116,13 +106,6 @@ func (b *Bus) create(ctx context.Context, tx pgx.Tx) error {
 	}
 	_, err = tx.Exec(ctx, text, pgx.QueryExecModeSimpleProtocol) // several statements
 	return err
-}
-
-// doubt makes the next use look at schema and numbers again.
-func (b *Bus) doubt() {
-	b.preparing.Lock()
-	b.prepared = false
-	b.preparing.Unlock()
 }
 
 // Declare implements bus.Bus.
@@ -151,7 +134,7 @@ func (b *Bus) declare(ctx context.Context, s bus.Subscription) error {
 	}
 	_, err := b.pool.Exec(ctx, sqlDeclare, s.Name, set(s.Types), b.clock.Now())
 	if err != nil {
-		b.doubt()
+		b.prepared.Store(false)
 	}
 	return err
 }

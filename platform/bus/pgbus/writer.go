@@ -3,10 +3,9 @@ package pgbus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5"
 
 	"trama/platform/bus"
 	"trama/platform/fault"
@@ -32,6 +31,16 @@ const sqlAppend = `WITH added AS (
 SELECT pg_notify($6, CASE WHEN octet_length(types) < 7000 THEN types ELSE '' END)
 FROM (SELECT string_agg(DISTINCT type, ' ') AS types FROM added) t WHERE types IS NOT NULL`
 
+const (
+	sqlTurn = `SELECT pg_advisory_xact_lock('event'::regclass::oid::int, 0)`
+
+	// sqlNumbers moves the sequence to the highest position in use. Only under
+	// the turn: nobody else draws meanwhile.
+	sqlNumbers = `SELECT setval(pg_get_serial_sequence('event', 'seq'), used) FROM (
+		SELECT greatest((SELECT max(seq) FROM event), (SELECT max(cursor) FROM subscription)) AS used) u
+		WHERE used >= (SELECT last_value FROM event_seq_seq)`
+)
+
 // job is the events of one Publish, in columns.
 type job struct {
 	ids, types, subjects []string
@@ -56,8 +65,9 @@ func (j *job) join(o *job) {
 // writer appends to the log. Whatever jobs wait when a commit ends go into the
 // next one together, so they share its turn and its fsync.
 type writer struct {
-	bus  *Bus
-	jobs chan *job
+	bus   *Bus
+	jobs  chan *job
+	ready bool // schema and numbers are known to be right
 }
 
 // do commits j, or says why not. After ctx ends it may still be committed.
@@ -133,34 +143,36 @@ func (w *writer) gather(first *job) (all *job, waiting []*job) {
 
 // commit writes all in one transaction. After an error it may be there or not.
 func (w *writer) commit(all *job) error {
-	ctx, cancel := context.WithTimeout(w.bus.life, commitLimit)
-	defer cancel()
-	err := w.try(ctx, all)
-	if err != nil && ctx.Err() == nil && !refused(err) {
-		// A connection that broke, a number that was taken: what is there already
-		// will be skipped, so trying again is safe, before anything later.
-		err = w.try(ctx, all)
-	}
-	return err
-}
-
-func (w *writer) try(ctx context.Context, all *job) error {
 	b := w.bus
-	if err := b.prepare(ctx); err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(b.life, commitLimit)
+	defer cancel()
+	if !w.ready {
+		if err := w.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	b.opt.Crash.At("bus.append")
 	_, err := b.pool.Exec(ctx, sqlAppend, b.clock.Now(), all.ids, all.types, all.subjects, all.bodies, b.opt.Schema)
-	if err != nil {
-		b.doubt()
-		return fmt.Errorf("commit: %w", err)
+	if err != nil { // perhaps the database is another one than before
+		w.ready = false
+		b.prepared.Store(false)
+		return err
 	}
 	b.opt.Crash.At("bus.appended")
 	return nil
 }
 
-// refused says that there was no connection at all; a second try is the caller's.
-func refused(err error) bool {
-	var c *pgconn.ConnectError
-	return errors.As(err, &c)
+func (w *writer) prepare(ctx context.Context) error {
+	if err := w.bus.prepare(ctx); err != nil {
+		return err
+	}
+	err := pgx.BeginFunc(ctx, w.bus.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlTurn); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, sqlNumbers)
+		return err
+	})
+	w.ready = err == nil
+	return err
 }

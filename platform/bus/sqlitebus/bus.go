@@ -29,7 +29,7 @@
 // Reading the log. Events are kept for ever, each with the time of publishing,
 // which never falls along the log even when the clock does: from a time on
 // nothing published since is left out. An index on subject finds what happened
-// to one aggregate; it costs publishing about a tenth.
+// to one aggregate; it costs publishing about a quarter of its CPU time.
 //
 // A file restored from a dump may lack its tail or its sequence: opening raises
 // the sequence above every cursor, so that no position is used twice. Opening

@@ -3,6 +3,7 @@ package sqlitebus_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,10 +20,20 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	dirs := map[bus.Bus]string{}
 	bustest.Run(t, func(t *testing.T) func() bus.Bus {
 		dir := t.TempDir()
-		return func() bus.Bus { return open(t, dir) }
-	})
+		return func() bus.Bus {
+			b := open(t, dir)
+			dirs[b] = dir
+			return b
+		}
+	}, bustest.Raw(func(t *testing.T, b bus.Bus, _, typ string, body []byte) {
+		onFile(t, filepath.Join(dirs[b], "bus.db"), func(db *sql.DB) error {
+			_, err := db.Exec(`INSERT INTO event (id, type, subject, body, at) VALUES (hex(randomblob(8)), ?, 's', ?, 0)`, typ, string(body))
+			return err
+		})
+	}))
 }
 
 func TestOpenRefusesUnwritableFolder(t *testing.T) {

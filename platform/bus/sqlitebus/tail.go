@@ -1,6 +1,7 @@
 package sqlitebus
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"sync"
@@ -30,7 +31,12 @@ type record struct {
 }
 
 func (r *record) decode() (bus.Event, error) {
-	r.once.Do(func() { r.event, r.err = bus.Decode([]byte(r.body)) })
+	r.once.Do(func() {
+		r.event, r.err = bus.Decode([]byte(r.body))
+		if r.err == nil && r.event.Type != r.typ {
+			r.err = bus.ErrMalformed.Wrap(fmt.Errorf("event %s: stored as %s, but its type is %q", r.event.ID, r.typ, r.event.Type))
+		}
+	})
 	return r.event, r.err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"modernc.org/sqlite"
@@ -126,14 +127,22 @@ func (w *writer) run() {
 	}
 }
 
+// gather takes what waits, and as long as more comes lets those run who are about
+// to ask: the callers of the last commit publish again, and to commit with half
+// of them costs as much as with all.
 func (w *writer) gather(first *job) []*job {
 	batch, bytes := []*job{first}, first.bytes()
-	for len(batch) < commitJobs && bytes < commitBytes {
-		select {
-		case j := <-w.jobs:
-			batch, bytes = append(batch, j), bytes+j.bytes()
-		default:
-			return batch
+	for came := true; came; {
+		came = false
+		runtime.Gosched()
+		for len(batch) < commitJobs && bytes < commitBytes {
+			select {
+			case j := <-w.jobs:
+				batch, bytes, came = append(batch, j), bytes+j.bytes(), true
+				continue
+			default:
+			}
+			break
 		}
 	}
 	return batch

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 
@@ -127,7 +126,7 @@ func (h handler) DescartarMensagem(ctx context.Context, p operacao.DescartarMens
 
 // CorrigirMensagem replaces the event of a letter.
 func (h handler) CorrigirMensagem(ctx context.Context, c *operacao.Correcao, p operacao.CorrigirMensagemParams) (operacao.CorrigirMensagemRes, error) {
-	body, err := json.Marshal(map[string]jx.Raw(c.Evento))
+	body, err := c.Evento.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"trama/contracts/rest/operacao"
@@ -15,6 +13,7 @@ import (
 	"trama/platform/bus"
 	"trama/platform/httpx"
 	"trama/platform/telemetry"
+	"trama/services/operations/internal/app"
 )
 
 // ListarEventos reads the log.
@@ -75,35 +74,21 @@ func (h handler) Reprocessar(ctx context.Context, n *operacao.NovoReprocessament
 	return &operacao.Reprocessamento{ID: id, Assinatura: p.Assinatura, Entregues: r.GetParked(), Cursor: optional(r.GetNext()), Fim: r.GetDone()}, nil
 }
 
-// ObterRastro shows what the processes remember of a trace, each span once.
+// ObterRastro shows what the processes remember of a trace, and of those it goes
+// on in.
 func (h handler) ObterRastro(ctx context.Context, p operacao.ObterRastroParams) (operacao.ObterRastroRes, error) {
-	parts, silent := h.app.Spans(ctx, p.TraceID)
-	seen := map[string]bool{}
-	var spans []telemetry.SpanRecord
-	for _, part := range parts {
-		var list []telemetry.SpanRecord
-		if len(part.Answer.GetSpans()) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(part.Answer.GetSpans(), &list); err != nil {
-			return nil, err
-		}
-		for _, s := range list {
-			if !seen[s.SpanID] {
-				seen[s.SpanID] = true
-				spans = append(spans, s)
-			}
-		}
+	var silent []string
+	spans, err := telemetry.Gather(p.TraceID, func(id string) ([]telemetry.SpanRecord, error) {
+		parts, missing := h.app.Spans(ctx, id)
+		silent = missing
+		return decodeSpans(parts)
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(spans) == 0 {
 		return nil, httpx.ErrNotFound
 	}
-	slices.SortFunc(spans, func(a, b telemetry.SpanRecord) int {
-		if c := a.Start.Compare(b.Start); c != 0 {
-			return c
-		}
-		return strings.Compare(a.SpanID, b.SpanID)
-	})
 	out := &operacao.Rastro{TraceID: p.TraceID, SemResposta: silent}
 	for _, s := range spans {
 		text, err := json.Marshal(s)
@@ -117,4 +102,18 @@ func (h handler) ObterRastro(ctx context.Context, p operacao.ObterRastroParams) 
 		out.Trechos = append(out.Trechos, operacao.RastroTrechosItem(item))
 	}
 	return out, nil
+}
+
+func decodeSpans(parts []app.Part[*operationsv1.SpansResponse]) (all []telemetry.SpanRecord, err error) {
+	for _, part := range parts {
+		if len(part.Answer.GetSpans()) == 0 {
+			continue
+		}
+		var list []telemetry.SpanRecord
+		if err := json.Unmarshal(part.Answer.GetSpans(), &list); err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"trama/platform/bus"
 	"trama/platform/outbox"
+	"trama/platform/parking/mongoparking"
 	"trama/platform/store/mongostore"
 	"trama/services/marketing/internal/app"
 	"trama/services/marketing/internal/lead"
@@ -89,8 +90,12 @@ func (s *Store) Update(ctx context.Context, id string, change func(*lead.Lead) (
 
 // Enrol marks people as enrolled and ends their reminders. Each step may be
 // repeated, so an event that comes twice needs no memory.
-func (s *Store) Enrol(ctx context.Context, _ string, _ bus.Event, what app.Enrolment) error {
+// An event that an operator dropped has no effect any more.
+func (s *Store) Enrol(ctx context.Context, subscription string, e bus.Event, what app.Enrolment) error {
 	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	if dropped, err := mongoparking.Handled(ctx, s.leads.Database(), subscription, e); err != nil || dropped {
 		return err
 	}
 	for _, digest := range what.Digests {
