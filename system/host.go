@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	"trama/edge/gateway"
 	"trama/platform/bus"
 	"trama/platform/call"
@@ -59,6 +61,9 @@ type Options struct {
 	// Store is put around the store of a service as soon as that is open (by a
 	// simulation, to make it fail). May be nil.
 	Store func(service string, db store.DB) store.DB
+	// Calls is put around the client by which the services here call another, for
+	// the same reason. May be nil.
+	Calls func(service string, c *connect.Client) *connect.Client
 	// Random is what ids are made of; crypto/rand when nil.
 	Random io.Reader
 	// RelayPoll is how often the outboxes are looked at without a wake-up; 0 means
@@ -228,6 +233,7 @@ func (h *Host) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.observe()
 	h.startRelays()
 	if err := h.startLoops(); err != nil {
 		return err
@@ -277,13 +283,22 @@ func (h *Host) buildServices(ctx context.Context) error {
 func (h *Host) deps(service string) module.Deps {
 	d := module.Deps{
 		Clock: h.Clock, IDs: h.ids, Log: h.Log.With("service", service), Crash: h.Crash,
-		Call:   h.network.Client,
+		Call:   h.client,
 		Secret: func(purpose string) []byte { return h.Dir.Secret(purpose) },
 	}
 	if s := h.stores[service]; s != nil {
 		d.Store, d.Box = s.db, s.box
 	}
 	return d
+}
+
+// client gives the services here their client for another.
+func (h *Host) client(service string) *connect.Client {
+	c := h.network.Client(service)
+	if h.Calls != nil {
+		c = h.Calls(service, c)
+	}
+	return c
 }
 
 // modules gives the declarations that run here.

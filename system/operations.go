@@ -1,6 +1,8 @@
 package system
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 
 	"trama/platform/bus"
@@ -31,4 +33,32 @@ func subscriptionsOf(service string) []bus.Subscription {
 		}
 	}
 	return out
+}
+
+// observe shows, to whoever reads this process's metrics, what is parked and what
+// waits in the outboxes of the services here.
+func (h *Host) observe() {
+	h.telemetry.Observe("trama.parking.letters", func(ctx context.Context, report func(float64, ...slog.Attr)) {
+		for _, s := range h.stores {
+			counts, err := s.lot.Counts(ctx)
+			if err != nil {
+				continue // the store is down: readiness tells
+			}
+			for _, c := range counts {
+				for state, n := range map[string]int{"waiting": c.Waiting, "behind": c.Behind, "dead": c.Dead} {
+					report(float64(n), slog.String("subscription", c.Subscription), slog.String("state", state))
+				}
+			}
+		}
+	})
+	h.telemetry.Observe("trama.outbox.waiting", func(ctx context.Context, report func(float64, ...slog.Attr)) {
+		for service, s := range h.stores {
+			if s.box == nil {
+				continue
+			}
+			if n, _, err := s.box.Backlog(ctx); err == nil {
+				report(float64(n), slog.String("service", service))
+			}
+		}
+	})
 }

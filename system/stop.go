@@ -87,7 +87,10 @@ func (h *Host) release(ctx context.Context) error {
 	if h.network != nil {
 		h.network.Close()
 	}
-	step("telemetry", h.telemetry.Close)
+	if h.telemetry != nil {
+		step("telemetry", h.telemetry.Close)
+		h.telemetry = nil
+	}
 	return errors.Join(errs...)
 }
 

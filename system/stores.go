@@ -11,6 +11,7 @@ import (
 	"trama/platform/module"
 	"trama/platform/outbox"
 	"trama/platform/parking"
+	"trama/platform/parking/mongoparking"
 	"trama/platform/schedule"
 	"trama/platform/schedule/mongoschedule"
 	"trama/platform/store"
@@ -142,6 +143,7 @@ func (h *Host) open(ctx context.Context, service string, s *openStore) error {
 		}
 		s.mongo = db
 		s.desk = mongoschedule.New(db, h.Clock)
+		s.lot = mongoparking.New(db.Database(), h.Clock, h.ids, process())
 		return h.await(ctx, service, func() error { return marketing.Prepare(ctx, db) })
 	}
 	db, err := openRelational(ctx, h.Config, h.file(service), service)

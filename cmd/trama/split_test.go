@@ -55,7 +55,7 @@ func TestSplitRestartsWhatDies(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := launch(t, upArgs(data, "--split")...)
 	s := p.up(data)
-	for _, want := range []string{"trama: starting 8 processes", "trama academics: seeded ", "Trama is ready (8 processes, ", s.Token} {
+	for _, want := range []string{"trama: starting 9 processes", "trama academics: seeded ", "Trama is ready (9 processes, ", s.Token} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("it does not say %q", want)
 		}

@@ -48,6 +48,8 @@ func (e Event) Check() error {
 		return ErrMalformed.Wrap(fmt.Errorf("event %s: type is missing or too long", e.ID))
 	case e.Subject == "":
 		return ErrMalformed.Wrap(fmt.Errorf("event %s: subject is missing", e.ID))
+	case strings.ContainsRune(e.ID+e.Type+e.Subject, 0): // some stores cannot hold it, others would take two subjects for one
+		return ErrMalformed.Wrap(fmt.Errorf("event %q: NUL in id, type or subject", e.ID))
 	case e.Time.IsZero():
 		return ErrMalformed.Wrap(fmt.Errorf("event %s: time is missing", e.ID))
 	case len(e.Data) == 0:
@@ -74,6 +76,9 @@ func Encode(e Event) ([]byte, error) {
 // Decode reads what Encode wrote. Attributes it does not know are skipped: a
 // newer producer may add some.
 func Decode(body []byte) (Event, error) {
+	if len(body) > MaxEventBytes {
+		return Event{}, ErrMalformed.Wrap(fmt.Errorf("%d bytes, more than %d", len(body), MaxEventBytes))
+	}
 	var e Event
 	if err := json.Unmarshal(body, &e); err != nil {
 		return Event{}, ErrMalformed.Wrap(err)

@@ -32,7 +32,8 @@ import (
 	"trama/platform/telemetry"
 )
 
-// Prefix is the path under which a process serves internal calls.
+// Prefix is the path under which a process serves internal calls, each service's
+// below its name.
 const Prefix = "/rpc"
 
 // maxMessage bounds a message in either direction, in bytes.
@@ -48,7 +49,7 @@ type Network struct {
 	mu      sync.Mutex
 	servers map[string]*connect.Server
 	local   map[string]connect.Transport
-	remote  map[string]connect.Transport
+	remote  map[string]connect.Transport // by service and base URL
 	next    map[string]int
 }
 
@@ -100,8 +101,10 @@ func (n *Network) Handler() http.Handler {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	mux := http.NewServeMux()
-	for _, s := range n.servers {
-		connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(maxMessage))
+	for service, s := range n.servers { // apart, since several may serve the same contract
+		own := http.NewServeMux()
+		connecthttp.Mount(own, s, connecthttp.WithReadMaxBytes(maxMessage))
+		mux.Handle("/"+service+"/", http.StripPrefix("/"+service, own))
 	}
 	return http.StripPrefix(Prefix, mux)
 }
@@ -149,11 +152,11 @@ func (n *Network) way(ctx context.Context, service string) (connect.Transport, e
 	defer n.mu.Unlock()
 	base := urls[n.next[service]%len(urls)]
 	n.next[service]++
-	way, ok := n.remote[base]
+	way, ok := n.remote[service+" "+base]
 	if !ok {
-		way = connecthttp.NewTransport(n.http, base+Prefix,
+		way = connecthttp.NewTransport(n.http, base+Prefix+"/"+service,
 			connecthttp.WithReadMaxBytes(maxMessage), connecthttp.WithSendMaxBytes(maxMessage))
-		n.remote[base] = way
+		n.remote[service+" "+base] = way
 	}
 	return way, nil
 }

@@ -67,6 +67,7 @@ var drivers = map[string][]string{
 	"github.com/prometheus":                 {"platform/telemetry"},
 	"go.opentelemetry.io/proto":             {"platform/telemetry"},
 	"github.com/nats-io":                    {"platform/bus/natsbus"},
+	"github.com/adhocore/gronx":             {"platform/schedule"},
 	"github.com/twmb/franz-go":              {"platform/bus/kafkabus"},
 	"github.com/rabbitmq/amqp091-go":        {"platform/bus/amqpbus", "platform/enginetest"},
 	"go.mongodb.org/mongo-driver":           {"platform/store/mongostore", "platform/parking/mongoparking", "platform/schedule/mongoschedule", "services/marketing/internal/store/mongodoc", "services/marketing"},

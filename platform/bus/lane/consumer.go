@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,8 @@ var _ bus.Consumer = (*Consumer)(nil)
 // subscription's lease, loads the blocked subjects, opens the driver's stream and
 // runs it, until Drain.
 func Consume(cfg Config, open func(ctx context.Context) (Stream, error)) *Consumer {
+	service, _, _ := strings.Cut(cfg.Subscription.Name, ".")
+	cfg.Telemetry = cfg.Telemetry.For(service) // a subscription's name begins with its service's
 	c := &Consumer{cfg: cfg.withDefaults(), open: open, over: make(chan struct{})}
 	c.life, c.stop = context.WithCancel(context.Background())
 	c.hard, c.abort = context.WithCancel(context.Background())

@@ -129,7 +129,7 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if b.conn, err = nats.Connect(opt.URL, b.connection(ctx)...); err != nil {
 		return nil, unavailable("open", err)
 	}
-	b.js, err = jetstream.New(b.conn, jetstream.WithPublishAsyncMaxPending(0),
+	b.js, err = jetstream.New(b.conn, jetstream.WithPublishAsyncMaxPending(16*windowEvents),
 		jetstream.WithPublishAsyncTimeout(apiTimeout), jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		b.conn.Close()

@@ -35,8 +35,9 @@
 // log's end every Poll. The driver needs sessions of its own: no
 // transaction-pooling proxy in between. The cursor is the low-water mark:
 // everything up to it is handled or parked. It is written at most every 100 ms
-// and when a term ends, so a crash repeats what was done above it, at most 65,536
-// events. In memory are lane's window and one page read ahead (256 events, 4 MiB
+// and when a term ends. What was done above it, ahead of a slower subject, is
+// delivered again in the next term: at most 65,536 events after a crash, about
+// lane's window after a drain. In memory are lane's window and one page read ahead (256 events, 4 MiB
 // and one event at most).
 //
 // Servers that are down are no error of Open: calls give Unavailable, consumers

@@ -13,7 +13,7 @@ func TestContract(t *testing.T) {
 	bustest.Run(t, func(t *testing.T) func() bus.Bus {
 		url = enginetest.PostgresDatabase(t)
 		return func() bus.Bus { return open(t, url) }
-	}, bustest.Raw(func(t *testing.T, _ bus.Bus, _, typ string, body []byte) {
+	}, bustest.MayRepeat, bustest.Raw(func(t *testing.T, _ bus.Bus, _, typ string, body []byte) {
 		execute(t, connect(t, url), byHand, enginetest.Suffix(), typ, "bruto", body)
 	}))
 }

@@ -29,23 +29,7 @@ func TestConcurrentWritersSkipNothing(t *testing.T) {
 		children = append(children, start(t, "", "publish", dir, fmt.Sprint(each)))
 	}
 	neighbour := open(t, dir) // to SQLite another process
-	var wg sync.WaitGroup
-	own := make([][]bus.Event, 8)
-	for g := range own {
-		for _, e := range series(1, 30) {
-			e.Subject = fmt.Sprintf("%s-%d", e.Subject, g)
-			own[g] = append(own[g], e)
-		}
-		wg.Go(func() {
-			for len(own[g]) > 0 {
-				n := min(1+len(own[g])%5, len(own[g]))
-				if err := []*sqlitebus.Bus{b, neighbour}[g%2].Publish(t.Context(), own[g][:n]...); err != nil {
-					t.Error(err)
-				}
-				own[g] = own[g][n:]
-			}
-		})
-	}
+	wait := publishTogether(t, b, neighbour)
 	const total = others*each + 8*120
 	var seen []string
 	last := ""
@@ -60,7 +44,7 @@ func TestConcurrentWritersSkipNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wg.Wait()
+	wait()
 	for _, p := range children {
 		for _, id := range p.read(t, each) {
 			if !slices.Contains(seen, id) {
@@ -79,6 +63,28 @@ func TestConcurrentWritersSkipNothing(t *testing.T) {
 	if falls := query(t, dir, `SELECT count(*) FROM (SELECT at, lag(at) OVER (ORDER BY seq) AS before FROM event) WHERE at < before`); falls > 0 {
 		t.Errorf("the time of publishing falls %d times", falls)
 	}
+}
+
+// publishTogether publishes 8 × 120 events in calls of one to five, from goroutines
+// of both buses.
+func publishTogether(t *testing.T, buses ...*sqlitebus.Bus) (wait func()) {
+	var wg sync.WaitGroup
+	for g := range 8 {
+		events := series(1, 30)
+		for i := range events {
+			events[i].Subject += fmt.Sprintf("-%d", g)
+		}
+		wg.Go(func() {
+			for len(events) > 0 {
+				n := min(1+len(events)%5, len(events))
+				if err := buses[g%len(buses)].Publish(t.Context(), events[:n]...); err != nil {
+					t.Error(err)
+				}
+				events = events[n:]
+			}
+		})
+	}
+	return wg.Wait
 }
 
 // copies are ways to bring the log to another file.

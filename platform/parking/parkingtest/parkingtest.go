@@ -118,7 +118,7 @@ func (r *rig) letter(id, subject string, state bus.LetterState) bus.Letter {
 	return l
 }
 
-// park parks letters named "id/subject/state".
+// park parks letters.
 func (r *rig) park(letters ...bus.Letter) {
 	r.Helper()
 	r.must(r.lot.Park(r.ctx, sub, letters...))
