@@ -42,7 +42,7 @@ func (w *world) calm(since time.Duration) bool {
 			return false
 		}
 	}
-	return w.phase > 0 || since > time.Second
+	return since > 3*time.Second
 }
 
 // busy lists what is under way.
@@ -61,12 +61,15 @@ func (w *world) busy() []string {
 	out = append(out, w.count("payments", "payments", `SELECT COUNT(*) FROM payment WHERE status IN ('recebido', 'em_analise')
 		AND NOT EXISTS (SELECT 1 FROM letter)`)...)
 	out = append(out, w.count("acquirersim", "notices", `SELECT COUNT(*) FROM callback`)...)
+	now := w.clock.Now().UnixMilli()
+	out = append(out, w.count("marketing", "reminders that are due", `SELECT COUNT(*) FROM lead WHERE due > 0 AND due <= $1`, now)...)
+	out = append(out, w.count("payments", "payments whose time is over", `SELECT COUNT(*) FROM payment WHERE due_at > 0 AND due_at <= $1`, now)...)
 	return out
 }
 
-func (w *world) count(service, what, query string) []string {
+func (w *world) count(service, what, query string, args ...any) []string {
 	var n int
-	if err := w.rawStore(service).QueryRow(context.Background(), query).Scan(&n); err != nil {
+	if err := w.rawStore(service).QueryRow(context.Background(), query, args...).Scan(&n); err != nil {
 		return []string{what + ": " + err.Error()}
 	}
 	if n == 0 {

@@ -54,7 +54,9 @@ func newWorkload(rng *rand.Rand) workload {
 	if rng.IntN(4) == 0 {
 		w.people = 2
 	}
-	when := func() time.Duration { return time.Duration(rng.IntN(7000))*time.Millisecond + time.Duration(rng.IntN(1000))*time.Microsecond }
+	when := func() time.Duration {
+		return time.Duration(rng.IntN(7000))*time.Millisecond + time.Duration(rng.IntN(1000))*time.Microsecond
+	}
 	for i := range 2 + rng.IntN(5) {
 		p := payment{name: fmt.Sprintf("p%d", i+1), person: rng.IntN(w.people), course: rng.IntN(courses), at: when(), method: "cartao",
 			twice: rng.IntN(5) == 0}
