@@ -65,6 +65,7 @@ func Clean() {
 // Options say how the system runs.
 type Options struct {
 	Split bool              // a process per service
+	Serve []string          // these modules beside other processes on Data, in place of the whole system
 	Data  string            // data folder; empty: a temporary one
 	Set   map[string]string // configuration
 	Env   []string          // added to the environment, "NAME=value"
@@ -128,7 +129,10 @@ func freeAddress(t testing.TB) string {
 func (s *System) Launch(env ...string) {
 	s.t.Helper()
 	args := []string{"up", "--listen", s.addr, "--data", s.Data}
-	if s.opt.Split {
+	switch {
+	case s.opt.Serve != nil:
+		args = append([]string{"serve", "--listen", s.addr, "--data", s.Data}, s.opt.Serve...)
+	case s.opt.Split:
 		args = append(args, "--split")
 	}
 	for k, v := range s.opt.Set {
@@ -201,7 +205,9 @@ func (s *System) Kill() {
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.done
-	s.awaitFolder()
+	if s.opt.Serve == nil { // else others may live on
+		s.awaitFolder()
+	}
 }
 
 // Stop ends the process as Ctrl-C does and checks that it leaves in good order.
@@ -275,11 +281,11 @@ func Engines(t testing.TB) map[string]string {
 // DropTopology removes what the system declares on a broker, at the end of the test.
 func DropTopology(t testing.TB, brokerURL, prefix string) {
 	t.Helper()
-	var queues []string
+	queues := []string{prefix + ".log"}
 	for _, s := range system.Subscriptions() {
 		queues = append(queues, prefix+"."+s.Name, prefix+"."+s.Name+".dlq")
 	}
-	enginetest.DropQueues(t, brokerURL, prefix, queues...)
+	enginetest.DropQueues(t, brokerURL, prefix+".events", queues...)
 }
 
 // RoleURL turns the URL of a shared database into that of one service: its own

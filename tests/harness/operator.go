@@ -39,6 +39,33 @@ func (s *System) MustCommand(t testing.TB, args ...string) string {
 // outbox: what a service would never say.
 func (s *System) Publish(t testing.TB, events ...bus.Event) {
 	t.Helper()
+	b := s.openBus(t)
+	defer b.Close()
+	if err := b.Declare(t.Context(), system.Subscriptions()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Events gives everything in the system's event log, in its order.
+func (s *System) Events(t testing.TB) (all []bus.Event) {
+	t.Helper()
+	b := s.openBus(t)
+	defer b.Close()
+	err := b.Read(t.Context(), bus.Query{}, func(e bus.LogEntry) error {
+		all = append(all, e.Event)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (s *System) openBus(t testing.TB) bus.Bus {
+	t.Helper()
 	var b bus.Bus
 	var err error
 	if u := s.opt.Set["bus.url"]; u != "" {
@@ -49,11 +76,5 @@ func (s *System) Publish(t testing.TB, events ...bus.Event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	if err := b.Declare(t.Context(), system.Subscriptions()...); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Publish(t.Context(), events...); err != nil {
-		t.Fatal(err)
-	}
+	return b
 }

@@ -183,6 +183,7 @@ func (s *stream) Settle(d lane.Delivery, v lane.Verdict) {
 	x.acks++
 	if lost && x.garbage == nil { // comes again, and as a repetition
 		x.late, x.first, x.offered, x.due = true, nil, false, s.q.b.w.clock.Now().Add(time.Second)
+		s.q.signal()
 		return
 	}
 	x.done = true

@@ -118,7 +118,9 @@ func simulate(t *testing.T, seed uint64, s school, folder string, tell bool) (ou
 			p.leave()
 		}
 		w.settle(p)
-		w.check(p)
+		if len(w.broken) == 0 { // else the first finding is the one that tells
+			w.check(p)
+		}
 		out = w.outcome(p)
 		w.stop()
 		if len(w.broken) > 0 {

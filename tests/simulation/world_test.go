@@ -126,6 +126,10 @@ func (w *world) rest() {
 		down = w.plan.deaths[n-1].down
 	}
 	w.mu.Unlock()
+	if down > time.Minute {
+		w.clock.Jump(down)
+		down = time.Second
+	}
 	time.Sleep(down)
 }
 

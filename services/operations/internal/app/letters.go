@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	operationsv1 "trama/contracts/rpc/operations/v1"
@@ -113,7 +114,7 @@ func (o *Operations) Export(ctx context.Context, f *operationsv1.Filter, who str
 		}
 		for _, l := range p.Items {
 			full, err := o.Letter(ctx, l.GetSubscription(), l.GetId())
-			if fault.KindOf(err) == fault.NotFound { // handled meanwhile
+			if err != nil && fault.KindOf(err) == fault.NotFound { // handled meanwhile
 				continue
 			}
 			if err == nil {
@@ -135,6 +136,11 @@ func (o *Operations) Export(ctx context.Context, f *operationsv1.Filter, who str
 func (o *Operations) ExportReader(ctx context.Context, f *operationsv1.Filter, who string, line func(*operationsv1.Letter) []byte) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
+		defer func() {
+			if p := recover(); p != nil { // the reader hears of it; a panic here would end the process
+				w.CloseWithError(fmt.Errorf("export: panic: %v", p))
+			}
+		}()
 		w.CloseWithError(o.Export(ctx, f, who, func(l *operationsv1.Letter) error {
 			_, err := w.Write(line(l))
 			return err
