@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"trama/platform/bus"
 	"trama/platform/outbox"
@@ -20,7 +21,8 @@ const (
 	edit   = `UPDATE letter SET body = $3, event_id = $4, type = $5 WHERE subscription = $1 AND id = $2`
 	audit  = `INSERT INTO letter_audit (at, who, act, subscription, letter, type, subject, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	edited = `SELECT COUNT(*) FROM letter_audit WHERE subscription = $1 AND letter = $2 AND act = 'edit' AND detail LIKE $3`
-	hold   = `UPDATE subscription_hold SET held = $2 WHERE subscription = $1 AND held <> $2`
+	hold   = `UPDATE subscription_hold SET until = $2 WHERE subscription = $1`
+	heldTo = `SELECT until FROM subscription_hold WHERE subscription = $1`
 	// retriable: first letters that retrying would change.
 	retriable = ` AND state <> 'behind' AND (state = 'dead' OR due > $NOW OR tries > 0)`
 )
@@ -197,23 +199,32 @@ func EditDetail(before, after []byte, why string) string {
 	return fmt.Sprintf("%s, was %x; %s", EditedTo(after), sha256.Sum256(before), why)
 }
 
-// Hold asks the consumer to step aside, or lets it work again.
-func (l *Lot) Hold(ctx context.Context, subscription string, held bool, who string) error {
-	act := ActHold
-	if !held {
-		act = ActRelease
-	}
-	return l.db.Update(ctx, func(tx store.Tx) error {
+// Hold asks the consumer to step aside until then, or lets it work again.
+func (l *Lot) Hold(ctx context.Context, subscription string, until time.Time, who string) error {
+	err := l.db.Update(ctx, func(tx store.Tx) error {
 		if _, err := tx.Exec(ctx, lock, subscription); err != nil {
-			return fmt.Errorf("parking: %s: %w", act, err)
+			return err
 		}
-		n, err := tx.Exec(ctx, hold, subscription, held)
-		if err == nil && n > 0 {
-			err = store.ExecAll(ctx, tx, l.audit(Act{Who: who, Act: act, Subscription: subscription}))
+		var before int64
+		if err := tx.QueryRow(ctx, heldTo, subscription).Scan(&before); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("parking: %s: %w", act, err)
+		if _, err := tx.Exec(ctx, hold, subscription, millis(until)); err != nil {
+			return err
 		}
-		return nil
+		now := l.clock.Now()
+		was, is := before > now.UnixMilli(), until.After(now)
+		if was == is { // the same hold for longer, or nothing to end
+			return nil
+		}
+		act := Act{Who: who, Act: ActHold, Subscription: subscription}
+		if !is {
+			act.Act = ActRelease
+		}
+		return store.ExecAll(ctx, tx, l.audit(act))
 	})
+	if err != nil {
+		return fmt.Errorf("parking: hold: %w", err)
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ const (
 	subscriptions = `SELECT subscription FROM subscription_hold WHERE subscription >= $1 ORDER BY subscription`
 	getLetter     = `SELECT ` + letterColumns + `, position, kind, code, error FROM letter WHERE subscription = $1 AND id = $2`
 	countBehind   = `SELECT COUNT(*) FROM letter WHERE subscription = $1 AND subject = $2 AND position > $3`
-	counts        = `SELECT s.subscription, s.held,
+	counts        = `SELECT s.subscription, s.until,
 		(SELECT COUNT(*) FROM letter l WHERE l.subscription = s.subscription AND l.state = 'waiting'),
 		(SELECT COUNT(*) FROM letter l WHERE l.subscription = s.subscription AND l.state = 'behind'),
 		(SELECT COUNT(*) FROM letter l WHERE l.subscription = s.subscription AND l.state = 'dead'),
@@ -199,11 +199,11 @@ func (l *Lot) Counts(ctx context.Context) ([]Count, error) {
 	var out []Count
 	for rows.Next() {
 		var c Count
-		var oldest, due int64
-		if err := rows.Scan(&c.Subscription, &c.Held, &c.Waiting, &c.Behind, &c.Dead, &oldest, &due); err != nil {
+		var until, oldest, due int64
+		if err := rows.Scan(&c.Subscription, &until, &c.Waiting, &c.Behind, &c.Dead, &oldest, &due); err != nil {
 			return nil, fmt.Errorf("parking: counts: %w", err)
 		}
-		c.OldestDead = moment(oldest)
+		c.OldestDead, c.Held = moment(oldest), until > l.clock.Now().UnixMilli()
 		if due >= 0 { // a letter that was always due has zero
 			c.NextDue = time.UnixMilli(due).UTC()
 		}

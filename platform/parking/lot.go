@@ -39,7 +39,7 @@ func New(db store.DB, c clock.Clock, process string) *Lot {
 // reads another index, or the table, from end to end as soon as its statistics
 // make it believe that most letters are of one subject.
 const (
-	lock = `INSERT INTO subscription_hold (subscription, held) VALUES ($1, FALSE)
+	lock = `INSERT INTO subscription_hold (subscription, until) VALUES ($1, 0)
 		ON CONFLICT (subscription) DO UPDATE SET subscription = excluded.subscription`
 	blocked = `SELECT subject, state, due FROM letter WHERE subscription = $1 AND state <> 'behind'`
 	park    = `INSERT INTO letter (subscription, id, event_id, subject, state, body, type, trace_id, due, tries,
@@ -60,8 +60,8 @@ const (
 		SELECT position FROM (SELECT subscription, subject, position FROM letter
 			WHERE (subscription, subject, position) > ($1, $2, 0) ORDER BY subscription, subject, position LIMIT 1) AS first
 		WHERE subscription = $1 AND subject = $2)`
-	woken = `SELECT held, '' AS subject, -1 AS due FROM subscription_hold WHERE subscription = $1
-		UNION ALL SELECT FALSE, subject, due FROM (SELECT subject, due FROM letter
+	woken = `SELECT until, '' AS subject, -1 AS due FROM subscription_hold WHERE subscription = $1
+		UNION ALL SELECT 0, subject, due FROM (SELECT subject, due FROM letter
 			WHERE subscription = $1 AND state = 'waiting' AND due <= $2 ORDER BY due LIMIT $3) AS first`
 )
 
@@ -229,13 +229,12 @@ func (l *Lot) Woken(ctx context.Context, subscription string, now time.Time, lim
 	held := false
 	for rows.Next() {
 		b := bus.Blocked{State: bus.Waiting}
-		var h bool
-		var due int64
-		if err := rows.Scan(&h, &b.Subject, &due); err != nil {
+		var until, due int64
+		if err := rows.Scan(&until, &b.Subject, &due); err != nil {
 			return nil, false, fmt.Errorf("parking: due letters: %w", err)
 		}
 		if due < 0 { // the subscription's own row
-			held = h
+			held = until > now.UnixMilli()
 			continue
 		}
 		b.Due = moment(due)

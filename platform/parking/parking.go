@@ -146,8 +146,9 @@ type Admin interface {
 	Audit(ctx context.Context, f Filter, after string, limit int) (acts []Act, next string, err error)
 	// Note writes an audit row for an act done elsewhere. A zero At means now.
 	Note(ctx context.Context, a Act) error
-	// Hold asks the subscription's consumer to step aside, or lets it work again.
-	Hold(ctx context.Context, subscription string, held bool, who string) error
+	// Hold asks the subscription's consumer to step aside until then: for as long as
+	// whoever asks lives to ask again. A past time lets it work.
+	Hold(ctx context.Context, subscription string, until time.Time, who string) error
 	// Counts gives every subscription that ever parked something or was held.
 	Counts(ctx context.Context) ([]Count, error)
 }

@@ -13,8 +13,6 @@ import (
 	"trama/tests/harness"
 )
 
-const patience = 60 * time.Second
-
 // onBroker gives the configuration of one process on RabbitMQ behind a proxy.
 func onBroker(t *testing.T) (*harness.Proxy, map[string]string) {
 	t.Helper()

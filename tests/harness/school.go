@@ -139,19 +139,28 @@ func CardPayment(p Person, courseID, number string) map[string]any {
 	}
 }
 
+// Payment reads a payment; an error is any answer but it.
+func (s *System) Payment(location string) (p Payment, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	a, err := s.Do(ctx, http.MethodGet, location, nil)
+	switch {
+	case err != nil:
+		return p, err
+	case a.Status != http.StatusOK:
+		return p, fmt.Errorf("%s: status %d: %s", location, a.Status, a.Body)
+	}
+	return p, json.Unmarshal(a.Body, &p)
+}
+
 // AwaitPayment polls a payment until done says yes.
 func (s *System) AwaitPayment(t testing.TB, location string, limit time.Duration, done func(Payment) bool) Payment {
 	t.Helper()
 	var p Payment
 	Eventually(t, limit, "payment "+location, func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		a, err := s.Do(ctx, http.MethodGet, location, nil)
-		if err != nil || a.Status != 200 {
-			return false
-		}
-		p = Payment{}
-		return json.Unmarshal(a.Body, &p) == nil && done(p)
+		var err error
+		p, err = s.Payment(location)
+		return err == nil && done(p)
 	})
 	return p
 }

@@ -64,8 +64,8 @@ func newPlan(seed uint64, points []string) *plan {
 		if rng.IntN(5) > 0 {
 			d.point = points[rng.IntN(len(points))]
 		}
-		if rng.IntN(10) == 0 {
-			d.down = 30 * time.Hour // nothing runs meanwhile: costs nothing
+		if d.phase > 0 && rng.IntN(3) == 0 { // not while clients wait: an Idempotency-Key is promised for 24 hours
+			d.down = 30 * time.Hour
 		}
 		p.deaths = append(p.deaths, d)
 	}

@@ -43,5 +43,5 @@ CREATE INDEX letter_audit_letter ON letter_audit (subscription, letter);
 -- One row for each subscription that ever parked something: its lock, and the hold.
 CREATE TABLE subscription_hold (
     subscription TEXT PRIMARY KEY,
-    held         BOOLEAN NOT NULL
+    until        BIGINT NOT NULL -- held by operators until then, Unix ms
 );

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -76,25 +77,32 @@ func (l *Lot) Audit(ctx context.Context, f parking.Filter, after string, limit i
 	return acts, next, nil
 }
 
-// Hold asks the consumer to step aside, or lets it work again.
-func (l *Lot) Hold(ctx context.Context, subscription string, held bool, who string) error {
+// Hold asks the consumer to step aside until then, or lets it work again.
+func (l *Lot) Hold(ctx context.Context, subscription string, until time.Time, who string) error {
 	if err := l.finishHolds(ctx); err != nil {
 		return err
 	}
 	if _, err := next(ctx, l.holds, subscription, 0); err != nil { // makes the document
 		return err
 	}
-	act := parking.Act{Who: who, Act: parking.ActHold, Subscription: subscription}
-	filter := bson.D{{Key: "_id", Value: subscription}, {Key: "held", Value: is("$ne", true)}}
-	if !held {
-		act.Act = parking.ActRelease
-		filter[1].Value = true
+	now := l.clock.Now()
+	mine, over := is("_id", subscription), bson.E{Key: "until", Value: is("$gt", now.UnixMilli())}
+	act := parking.Act{Who: who, Act: parking.ActRelease, Subscription: subscription}
+	if until.After(now) {
+		act.Act = parking.ActHold
+		// The same hold for longer is no act of its own.
+		longer, err := update(ctx, l.holds, append(mine, over), set(is("until", until.UnixMilli())))
+		if err != nil || longer {
+			return err
+		}
+		over.Value = is("$not", over.Value)
 	}
 	row, err := l.row(ctx, act)
 	if err != nil {
 		return err
 	}
-	changed, err := update(ctx, l.holds, filter, set(bson.D{{Key: "held", Value: held}, {Key: "open", Value: act.Act}, {Key: "act", Value: row}}))
+	changed, err := update(ctx, l.holds, append(is("_id", subscription), over),
+		set(bson.D{{Key: "until", Value: millis(until)}, {Key: "open", Value: act.Act}, {Key: "act", Value: row}}))
 	if err != nil || !changed {
 		return err
 	}

@@ -266,5 +266,5 @@ func (l *Lot) Woken(ctx context.Context, subscription string, now time.Time, lim
 	}
 	out, err := l.firsts(ctx, bson.D{{Key: "sub", Value: subscription}, {Key: "state", Value: waiting},
 		{Key: "due", Value: is("$lte", now.UnixMilli())}}, limit)
-	return out, h.Held, err
+	return out, h.Until > now.UnixMilli(), err
 }

@@ -58,7 +58,7 @@ type actDoc struct {
 // holdDoc is what is kept of a subscription.
 type holdDoc struct {
 	Subscription string `bson:"_id"`
-	Held         bool   `bson:"held"`
+	Until        int64  `bson:"until"` // held until then, Unix ms
 	Open         string `bson:"open"`
 	Act          actDoc `bson:"act"`
 }

@@ -143,7 +143,7 @@ func (l *Lot) Counts(ctx context.Context) ([]parking.Count, error) {
 	}
 	var out []parking.Count
 	for _, h := range all {
-		c := parking.Count{Subscription: h.Subscription, Held: h.Held}
+		c := parking.Count{Subscription: h.Subscription, Held: h.Until > l.clock.Now().UnixMilli()}
 		in := func(state bus.LetterState) bson.D {
 			return bson.D{{Key: "sub", Value: h.Subscription}, {Key: "state", Value: string(state)}}
 		}

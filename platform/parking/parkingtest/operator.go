@@ -161,8 +161,8 @@ func dropping(r *rig) {
 }
 
 func holding(r *rig) {
-	for range 2 {
-		r.must(r.lot.Hold(r.ctx, sub, true, "ana"))
+	for range 2 { // asking again makes it last longer
+		r.must(r.lot.Hold(r.ctx, sub, r.clock.Now().Add(3*time.Hour), "ana"))
 	}
 	_, held, err := r.lot.Woken(r.ctx, sub, r.clock.Now(), 10)
 	r.must(err)
@@ -179,12 +179,17 @@ func holding(r *rig) {
 		r.Errorf("held %v, due %v", held, some)
 	}
 	for range 2 {
-		r.must(r.lot.Hold(r.ctx, sub, false, "ana"))
+		r.must(r.lot.Hold(r.ctx, sub, time.Time{}, "ana"))
 	}
 	_, held, err = r.lot.Woken(r.ctx, sub, r.clock.Now(), 10)
 	r.must(err)
 	equal(r, "held after the release", held, false)
-	same(r, "audit", r.acts(), "hold ", "release ")
+	r.must(r.lot.Hold(r.ctx, sub, r.clock.Now().Add(time.Minute), "ana"))
+	r.clock.Jump(2 * time.Minute) // who asked has died: the hold ends by itself
+	_, held, err = r.lot.Woken(r.ctx, sub, r.clock.Now(), 10)
+	r.must(err)
+	equal(r, "held after its end", held, false)
+	same(r, "audit", r.acts(), "hold ", "release ", "hold ")
 }
 
 func auditing(r *rig) {

@@ -16,6 +16,10 @@ import (
 // leaseWait is how long a replay waits for the consumer to step aside.
 const leaseWait = 15 * time.Second
 
+// holdTime is how long a subscription stands aside after a part of a replay, for
+// the caller to come with the next.
+const holdTime = time.Minute
+
 // replayChunk is how many letters are parked in one transaction.
 const replayChunk = 500
 
@@ -55,7 +59,7 @@ func (s server) Replay(ctx context.Context, r *operationsv1.ReplayRequest) (*ope
 	if r.GetRebuild() && !sub.Rebuildable {
 		return nil, errNotRebuildable
 	}
-	if err := s.Parking.Hold(ctx, sub.Name, true, r.GetWho()); err != nil {
+	if err := s.Parking.Hold(ctx, sub.Name, s.Clock.Now().Add(holdTime), r.GetWho()); err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, leaseWait)
@@ -69,7 +73,7 @@ func (s server) Replay(ctx context.Context, r *operationsv1.ReplayRequest) (*ope
 	if err == nil && out.Done {
 		if err = s.Parking.Note(ctx, parking.Act{Who: r.GetWho(), Act: "replay", Subscription: sub.Name,
 			Detail: fmt.Sprintf("%s: the log from %s", r.GetId(), instant(r.GetFromMs()).Format(time.RFC3339))}); err == nil {
-			err = s.Parking.Hold(ctx, sub.Name, false, r.GetWho())
+			err = s.Parking.Hold(ctx, sub.Name, time.Time{}, r.GetWho())
 		}
 	}
 	return out, err
