@@ -82,16 +82,18 @@ func child(ctx context.Context, role string, db store.DB) error {
 	return fmt.Errorf("unknown role %q", role)
 }
 
-// insertForEver tells each row once it is acknowledged.
+// insertForEver tells each row once it is acknowledged. Its rows are its own: what
+// an earlier process sent before it was killed may still be committed.
 func insertForEver(ctx context.Context, db store.DB) error {
+	mine := func(i int) string { return fmt.Sprint(os.Getpid(), "-", key(i)) }
 	failed := make(chan error)
 	for c := range 8 {
 		go func() {
 			for i := c; ; i += 8 {
-				if err := db.Update(ctx, func(tx store.Tx) error { return insert(ctx, tx, key(i), i) }); err != nil {
+				if err := db.Update(ctx, func(tx store.Tx) error { return insert(ctx, tx, mine(i), i) }); err != nil {
 					failed <- err
 				}
-				os.Stdout.WriteString(key(i) + "\n") // one write: lines do not mix
+				os.Stdout.WriteString(mine(i) + "\n") // one write: lines do not mix
 			}
 		}()
 	}
