@@ -5,10 +5,10 @@ TOOL  := $(GO) tool -modfile=tools/go.mod
 STAMP := $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up test race lint generate verify contracts release faults browser bench docs ci clean
+.PHONY: help build up test race lint generate verify contracts release faults browser bench bench-bus docs ci clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/trama, small and reproducible
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(STAMP)' -o bin/trama ./cmd/trama
@@ -54,6 +54,9 @@ browser: ## the pages in headless Chromium with axe (needs Node.js and Chromium)
 bench: ## benchmarks; see docs/benchmarks.md for how to read them
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./platform/... ./edge/...
 	TRAMA_TEST_BENCH=1 $(GO) test -count=1 -timeout 30m -v -run 'TestFigures' ./tests/load
+
+bench-bus: ## our event buses beside Watermill and bare clients, about 15 minutes; see docs/benchmarks.md
+	cd tests/busbench && $(GO) run . $(ARGS)
 
 ci: ## what decides whether a change lands
 	.ci/run

@@ -114,13 +114,20 @@ func (a *bareAMQP) consume(ctx context.Context, done func(ids ...string)) error 
 		return err
 	}
 	ctx, a.stop = context.WithCancel(ctx)
+	pumped := make(chan amqp.Delivery, 16*parallel) // the client's channel has no buffer, so no batch would be seen in it
+	go func() {
+		defer close(pumped)
+		for d := range deliveries {
+			pumped <- d // never waits: the prefetch is no larger
+		}
+	}()
 	workers, most := parallel, 1
 	if a.batch {
 		workers, most = 4, batchSize
 	}
 	for range workers {
 		a.work.Go(func() {
-			for a.handle(ctx, deliveries, most, done) == nil {
+			for a.handle(ctx, pumped, most, done) == nil {
 			}
 		})
 	}

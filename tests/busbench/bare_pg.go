@@ -22,17 +22,31 @@ type barePG struct {
 	work    sync.WaitGroup
 }
 
-func openBarePG(batch bool) func(context.Context, *bench) (side, error) {
+// logTables are those of the bare loop; the indexes are what pgbus's log has beside.
+var logTables = []string{
+	`CREATE TABLE log (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		id text COLLATE "C" NOT NULL UNIQUE, type text COLLATE "C" NOT NULL, subject text COLLATE "C" NOT NULL, body bytea NOT NULL)`,
+	`CREATE TABLE cursor (seq bigint NOT NULL)`,
+	`INSERT INTO cursor VALUES (0)`,
+}
+
+var logIndexes = []string{
+	`CREATE INDEX ON log (type, (seq + 0))`,
+	`CREATE INDEX ON log (hashtextextended(subject, 0), seq)`,
+	`CREATE INDEX ON log (at, seq)`,
+}
+
+func openBarePG(batch, indexes bool) func(context.Context, *bench) (side, error) {
 	return func(ctx context.Context, b *bench) (side, error) {
 		effects, err := openBareEffects(ctx, b)
 		if err != nil {
 			return nil, err
 		}
-		for _, sql := range []string{
-			`CREATE TABLE log (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, body bytea NOT NULL)`,
-			`CREATE TABLE cursor (seq bigint NOT NULL)`,
-			`INSERT INTO cursor VALUES (0)`,
-		} {
+		tables := slices.Clone(logTables)
+		if indexes {
+			tables = append(tables, logIndexes...)
+		}
+		for _, sql := range tables {
 			if _, err := effects.pool.Exec(ctx, sql); err != nil {
 				return nil, err
 			}
@@ -43,14 +57,17 @@ func openBarePG(batch bool) func(context.Context, *bench) (side, error) {
 
 func (p *barePG) publish(ctx context.Context, _ int, events []bus.Event) error {
 	if len(events) == 1 {
-		_, err := p.effects.pool.Exec(ctx, `INSERT INTO log (id, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, events[0].ID, p.b.body)
+		_, err := p.effects.pool.Exec(ctx, `INSERT INTO log (id, type, subject, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			events[0].ID, events[0].Type, events[0].Subject, p.b.body)
 		return err
 	}
-	ids, bodies := make([]string, len(events)), make([][]byte, len(events))
+	ids, subjects, bodies := make([]string, len(events)), make([]string, len(events)), make([][]byte, len(events))
 	for i, e := range events {
-		ids[i], bodies[i] = e.ID, p.b.body
+		ids[i], subjects[i], bodies[i] = e.ID, e.Subject, p.b.body
 	}
-	_, err := p.effects.pool.Exec(ctx, `INSERT INTO log (id, body) SELECT * FROM unnest($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING`, ids, bodies)
+	_, err := p.effects.pool.Exec(ctx, `INSERT INTO log (id, type, subject, body)
+		SELECT id, $1, subject, body FROM unnest($2::text[], $3::text[], $4::bytea[]) AS x (id, subject, body) ON CONFLICT DO NOTHING`,
+		eventType, ids, subjects, bodies)
 	return err
 }
 

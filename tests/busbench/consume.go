@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-
 )
 
 // measureConsume counts what is handled of events that are waiting. The clock
@@ -196,4 +195,3 @@ func (b *bench) measureEmbedded(ctx context.Context, s side) (out []sample, err 
 	}
 	return out, nil
 }
-

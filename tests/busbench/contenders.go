@@ -60,8 +60,9 @@ var contenders = []contender{
 	{name: "amqp-watermill", title: "Watermill AMQP, 1 subscriber (in order)", engine: rabbitmq, store: postgres, groups: []string{publishing, consuming, through}, stock: slow, open: openWatermillAMQP(1)},
 	{name: "amqp-watermill-32", title: "Watermill AMQP, 32 subscribers (no order)", engine: rabbitmq, store: postgres, groups: []string{consuming, through}, stock: slow, open: openWatermillAMQP(parallel)},
 
-	{name: "pg-bare", title: "bare pgx", engine: postgres, groups: []string{publishing, consuming}, stock: slow, open: openBarePG(false)},
-	{name: "pg-bare-batch", title: "bare pgx, 100 per transaction", engine: postgres, groups: []string{consuming}, stock: quick, open: openBarePG(true)},
+	{name: "pg-bare", title: "bare pgx", engine: postgres, groups: []string{publishing, consuming}, stock: slow, open: openBarePG(false, false)},
+	{name: "pg-bare-indexes", title: "bare pgx, a log with pgbus's indexes", engine: postgres, groups: []string{publishing}, open: openBarePG(false, true)},
+	{name: "pg-bare-batch", title: "bare pgx, 100 per transaction", engine: postgres, groups: []string{consuming}, stock: quick, open: openBarePG(true, false)},
 	{name: "pgbus", title: "**pgbus**", engine: postgres, groups: []string{publishing, consuming, through}, stock: slow, open: openPGBus(false)},
 	{name: "pgbus-batch", title: "**pgbus**, Batch of up to 100", engine: postgres, groups: []string{consuming, through}, stock: quick, open: openPGBus(true)},
 	{name: "pg-watermill", title: "Watermill SQL", engine: postgres, groups: []string{publishing, consuming, through}, stock: slow, open: openWatermillSQL(false)},

@@ -26,7 +26,7 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 5, "rounds over all contenders")
-	span := flag.Duration("time", 2*time.Second, "length of one measurement")
+	span := flag.Duration("time", 1500*time.Millisecond, "length of one measurement")
 	rate := flag.Int("rate", 100, "events/s of the latency comparison at one rate")
 	only := flag.String("only", "", "contenders, by comma; all when empty")
 	groups := flag.String("groups", strings.Join(allGroups, ","), "groups of measurements, by comma")

@@ -100,7 +100,9 @@ func (r results) embedded(w *strings.Builder) {
 	shapes := []shape{{64, 1}, {4, batchSize}}
 	work := func(s shape) string { return fmt.Sprintf("embedded %d x %d", s.producers, s.batch) }
 	r.table(w, "durable publish to handler, events/s (CPU µs/event) | 64 producers, one by one | 4 producers, 100 at once", work(shapes[0]),
-		func(name string) []string { return []string{r.speed(name, work(shapes[0])), r.speed(name, work(shapes[1]))} })
+		func(name string) []string {
+			return []string{r.speed(name, work(shapes[0])), r.speed(name, work(shapes[1]))}
+		})
 }
 
 // comparison is ours against another, as a share of speed.
@@ -123,6 +125,7 @@ var (
 		{"publish, 16 producers, one by one: pgbus / Watermill SQL", "pgbus", "pg-watermill", many1, "-"},
 		{"publish, 1 producer, batches of 100: pgbus / bare", "pgbus", "pg-bare", one100, "≥ 0.7"},
 		{"publish, 16 producers, one by one: pgbus / bare", "pgbus", "pg-bare", many1, "≥ 0.7"},
+		{"publish, 1 producer, batches of 100: pgbus / bare with its indexes", "pgbus", "pg-bare-indexes", one100, "≥ 0.7"},
 		{"consume with inbox: amqpbus / Watermill AMQP in order", "amqpbus-nolog", "amqp-watermill", "consume", "≥ 2"},
 		{"consume with inbox: amqpbus / Watermill AMQP, 32 subscribers without order", "amqpbus-nolog", "amqp-watermill-32", "consume", "-"},
 		{"consume with inbox: amqpbus Batch / Watermill AMQP in order", "amqpbus-nolog-batch", "amqp-watermill", "consume", "≥ 2"},

@@ -34,6 +34,7 @@ type mill struct {
 func openWatermillAMQP(subscribers int) func(context.Context, *bench) (side, error) {
 	return func(ctx context.Context, b *bench) (side, error) {
 		cfg := wmamqp.NewDurableTopicConfig(b.amqpURL, b.name, b.name)
+		cfg.Exchange.Durable = true // it is not by default
 		cfg.Queue.Arguments = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}
 		cfg.Publish.ConfirmDelivery = true
 		cfg.Publish.ChannelPoolSize = 16

@@ -11,25 +11,26 @@ import (
 	"time"
 
 	"trama/platform/crash"
+	"trama/system"
 	"trama/tests/harness"
 )
 
 // trial is a system under fire and what it has promised so far.
 type trial struct {
-	*harness.System
-	t       *testing.T
-	opt     harness.Options
-	run     string // part of every address
-	armed   string // the file that names the point of the next death
-	courses []harness.Course
+	*harness.System // the door by which it is looked at
+	t               *testing.T
+	parts           map[string]*harness.System // its processes, by service; "" is the one that is everything
+	set             map[string]string          // configuration
+	folder          string                     // of the files that arm points
+	courses         []harness.Course
 
 	mu       sync.Mutex
 	doors    []*harness.System  // where clients knock, in turn
 	people   int                // numbers given out
 	payments map[string]promise // by location
 	leads    map[string]string  // e-mail → location
-	deaths   map[string]int
-	poisons  []string // event ids
+	deaths   map[string]int     // by point
+	poisons  []string           // event ids
 }
 
 // promise is one accepted payment.
@@ -38,34 +39,80 @@ type promise struct {
 	refunded bool
 }
 
-// prepare makes a trial of a system that has not started. set is added to its
-// configuration.
-func prepare(t *testing.T, opt harness.Options, set map[string]string) *trial {
+// prepare makes a trial of a system that has not started: one process, or one
+// for each service. set is added to its configuration.
+func prepare(t *testing.T, split bool, set map[string]string) *trial {
 	t.Helper()
-	x := &trial{t: t, opt: opt, run: "f", armed: filepath.Join(t.TempDir(), "armed"),
+	return prepareAt(t, filepath.Join(t.TempDir(), "data"), split, set)
+}
+
+// prepareAt is prepare with a data folder.
+func prepareAt(t *testing.T, data string, split bool, set map[string]string) *trial {
+	t.Helper()
+	x := &trial{t: t, folder: t.TempDir(), parts: map[string]*harness.System{},
 		payments: map[string]promise{}, leads: map[string]string{}, deaths: map[string]int{}}
-	x.opt.Env = []string{crash.EnvVar + "=" + x.armed}
-	x.opt.Set = map[string]string{"acquirersim.delay": "0", "log.level": "warn", "marketing.reminders": "500ms,1h"}
-	maps.Copy(x.opt.Set, set)
-	x.System = harness.Prepare(t, x.opt)
+	opt := harness.Options{Data: data, Set: map[string]string{
+		"acquirersim.delay": "0", "log.level": "warn", "marketing.reminders": "500ms,1h"}}
+	maps.Copy(opt.Set, set)
+	x.set = opt.Set
+	add := func(part string, serve []string) *harness.System {
+		opt.Serve, opt.Env = serve, []string{crash.EnvVar + "=" + x.armed(part)}
+		x.parts[part] = harness.Prepare(t, opt)
+		return x.parts[part]
+	}
+	if !split {
+		x.System = add("", nil)
+	} else {
+		x.System = add("gateway", []string{"gateway"})
+		opt.Set["publicUrl"] = x.URL
+		for _, service := range system.Services() {
+			if service != "gateway" {
+				add(service, []string{service})
+			}
+		}
+	}
 	x.doors = []*harness.System{x.System}
 	return x
 }
 
+// armed gives the file that names the point at which a process is to die.
+func (x *trial) armed(part string) string { return filepath.Join(x.folder, "armed"+part) }
+
 // begin starts a prepared trial.
 func (x *trial) begin() {
 	x.t.Helper()
-	x.Launch()
+	for _, p := range x.parts {
+		p.Launch()
+	}
 	x.AwaitReady()
 	x.courses = x.Courses(x.t)
 }
 
 // start is prepare and begin.
-func start(t *testing.T, opt harness.Options, set map[string]string) *trial {
+func start(t *testing.T, split bool, set map[string]string) *trial {
 	t.Helper()
-	x := prepare(t, opt, set)
+	x := prepare(t, split, set)
 	x.begin()
 	return x
+}
+
+// revive starts the processes that have died again, as a supervisor does.
+func (x *trial) revive() {
+	for _, p := range x.parts {
+		select {
+		case <-p.Ended():
+			p.Launch()
+		default:
+		}
+	}
+}
+
+// stop ends every process in good order.
+func (x *trial) stop() {
+	x.t.Helper()
+	for _, p := range x.parts {
+		p.Stop()
+	}
 }
 
 // next gives the number of a person not seen before.
@@ -85,7 +132,7 @@ type want struct {
 // client is one stubborn person: a lead and a payment.
 func (x *trial) client(w want) {
 	i := x.next()
-	p := harness.NewPerson(x.run, i)
+	p := harness.NewPerson("f", i)
 	var wg sync.WaitGroup
 	wg.Go(func() { x.sendLead(p) })
 	if !w.noPayment {

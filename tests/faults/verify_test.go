@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,11 +104,13 @@ func (x *trial) letters() (welcomes, reminders map[string]int) {
 	return welcomes, reminders
 }
 
-// quiet waits until no subscription has anything to do.
-func (x *trial) quiet() {
+// quiet waits until no subscription has anything to do; of those modules, when
+// some are named.
+func (x *trial) quiet(modules ...string) {
 	harness.Eventually(x.t, patience, "every subscription to be done", func() bool {
 		var list struct {
 			Itens []struct {
+				Nome, Servico      string
 				NaFila, Aguardando int
 				Parada             bool
 			}
@@ -115,6 +118,9 @@ func (x *trial) quiet() {
 		}
 		x.ask("/v1/operacao/assinaturas", &list, x.Bearer()...)
 		for _, s := range list.Itens {
+			if len(modules) > 0 && !slices.Contains(modules, s.Servico+".worker") {
+				continue
+			}
 			if s.NaFila > 0 || s.Aguardando > 0 || s.Parada {
 				return false
 			}

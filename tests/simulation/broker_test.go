@@ -170,7 +170,7 @@ func (b *broker) backlog() (waiting []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, q := range b.subs {
-		if n := q.waiting(b.w.clock.Now().Add(10 * time.Second)); n > 0 {
+		if n := q.waiting(b.w.ahead().Add(10 * time.Second)); n > 0 {
 			waiting = append(waiting, fmt.Sprintf("%s: %d deliveries", name, n))
 		}
 	}

@@ -56,7 +56,8 @@ func (w *world) rows(service, query string) (out []string) {
 
 // String tells the plan.
 func (p *plan) String() string {
-	lines := []string{fmt.Sprintf("the plan of seed %d: %d people, poison for %q, garbage for %q", p.seed, p.work.people, p.poison, p.garbage)}
+	lines := []string{fmt.Sprintf("the plan of seed %d: %d people, poison for %q, garbage for %q, jump by %s at %s, replay of %q at %s",
+		p.seed, p.work.people, p.poison, p.garbage, p.jump, p.jumpAt, p.replay, p.replayAt)}
 	for _, x := range p.work.payments {
 		lines = append(lines, fmt.Sprintf("  %+v", x))
 	}

@@ -44,6 +44,63 @@ func (p *people) act() {
 	}
 }
 
+// disturb is what happens besides: the clock jumps, an operator replays.
+func (p *people) disturb() {
+	plan := p.w.plan
+	if plan.jump != 0 {
+		p.all.Go(func() {
+			time.Sleep(plan.jumpAt)
+			p.w.shift(plan.jump)
+		})
+	}
+	if plan.replay != "" {
+		p.all.Go(func() {
+			time.Sleep(plan.replayAt)
+			p.replay(plan.replay)
+		})
+	}
+}
+
+// replay gives a subscription the whole log again, in small parts. What it has
+// handled has no effect again.
+func (p *people) replay(subscription string) {
+	body := map[string]any{"desde": "1999-01-01T00:00:00Z", "limite": 2}
+	for n := 0; ; n++ {
+		status, answer := p.w.ask("replay", "POST", "/v1/operacao/assinaturas/"+subscription+"/reprocessamentos", body)
+		var got struct {
+			ID, Cursor string
+			Fim        bool
+		}
+		if status != 200 || json.Unmarshal(answer, &got) != nil || n > 500 {
+			p.w.fail("replay of %s, part %d: %d %s", subscription, n, status, answer)
+			return
+		}
+		if got.Fim {
+			return
+		}
+		body["id"], body["cursor"] = got.ID, got.Cursor
+	}
+}
+
+// mend has the handler mended, and its event tried again, as it is or edited.
+func (p *people) mend(q *queue, path string) {
+	q.heal()
+	if p.w.plan.dice(2, "mend", q.name) == 0 {
+		p.gone("retry "+q.name, "POST", path+"/nova-tentativa", nil)
+		return
+	}
+	status, answer := p.w.ask("look at a letter of "+q.name, "GET", path, nil)
+	var got struct{ Evento json.RawMessage }
+	if status == 404 { // an earlier act had its effect
+		return
+	}
+	if status != 200 || json.Unmarshal(answer, &got) != nil {
+		p.w.fail("letter of %s: %d %s", q.name, status, answer)
+		return
+	}
+	p.gone("edit "+q.name, "POST", path+"/correcoes", map[string]any{"evento": got.Evento, "motivo": "consertado"})
+}
+
 // promise notes an id that was given for a name; a repeated command must get the
 // same.
 func (p *people) promise(where map[string]string, name, id string) {
@@ -189,10 +246,9 @@ func (p *people) operate() bool {
 		path := "/v1/operacao/mensagens-mortas/" + l.Assinatura + "/" + l.ID
 		switch {
 		case q.name == p.w.plan.garbage && len(l.ID) > 9 && l.ID[:9] == "mensagem-":
-			p.gone("drop garbage", "DELETE", path+"?motivo=lixo")
+			p.gone("drop garbage", "DELETE", path+"?motivo=lixo", nil)
 		case q.name == p.w.plan.poison && slices.Contains(q.poisons(), l.ID):
-			q.heal()
-			p.gone("retry "+l.Assinatura, "POST", path+"/nova-tentativa")
+			p.mend(q, path)
 		default:
 			p.w.fail("a dead letter that nobody provoked: %s %s: %s", l.Assinatura, l.ID, l.Erro)
 		}
@@ -201,8 +257,8 @@ func (p *people) operate() bool {
 }
 
 // gone is an act on a letter, which an earlier try may have ended already.
-func (p *people) gone(name, method, path string) {
-	if status, answer := p.w.ask(name, method, path, nil); status != 200 && status != 204 && status != 404 {
+func (p *people) gone(name, method, path string, body any) {
+	if status, answer := p.w.ask(name, method, path, body); status != 200 && status != 204 && status != 404 {
 		p.w.fail("%s: %d %s", name, status, answer)
 	}
 }

@@ -12,12 +12,16 @@ var jumps = []time.Duration{0, time.Hour, 25 * time.Hour, 8 * 24 * time.Hour, 4 
 
 // plan is what a seed decides.
 type plan struct {
-	seed    uint64
-	outages []outage
-	deaths  []death
-	poison  string // subscription whose handler refuses some events until it is mended
-	garbage string // subscription that gets bytes which are no event
-	work    workload
+	seed     uint64
+	outages  []outage
+	deaths   []death
+	jump     time.Duration // of the clock, in the midst of things, at jumpAt
+	jumpAt   time.Duration
+	replay   string // subscription to which an operator gives the whole log again, at replayAt
+	replayAt time.Duration
+	poison   string // subscription whose handler refuses some events until it is mended
+	garbage  string // subscription that gets bytes which are no event
+	work     workload
 }
 
 // outage is a time, within a phase, in which something does not work.
@@ -54,9 +58,13 @@ func newPlan(seed uint64, points []string) *plan {
 	targets := []string{"store:payments", "store:academics", "store:identity", "store:notifications", "store:marketing",
 		"store:acquirersim", "bus", "bus", "call:academics", "call:acquirersim", "call:acquirersim", "call:identity"}
 	for range rng.IntN(6) {
+		what, longest := targets[rng.IntN(len(targets))], 4000
+		if what == "call:identity" {
+			longest = 700 // each answer lost is a password hashed in vain, which is most of what a run costs
+		}
 		from := time.Duration(rng.IntN(12_000)) * time.Millisecond
-		p.outages = append(p.outages, outage{what: targets[rng.IntN(len(targets))], phase: p.phase(rng), from: from,
-			to: from + time.Duration(50+rng.IntN(4000))*time.Millisecond, after: rng.IntN(3) == 0})
+		p.outages = append(p.outages, outage{what: what, phase: p.phase(rng), from: from,
+			to: from + time.Duration(50+rng.IntN(longest))*time.Millisecond, after: rng.IntN(3) == 0})
 	}
 	for range rng.IntN(4) {
 		d := death{phase: p.phase(rng), at: time.Duration(rng.IntN(9000)) * time.Millisecond, nth: 1 + rng.IntN(4),
@@ -68,6 +76,15 @@ func newPlan(seed uint64, points []string) *plan {
 			d.down = 30 * time.Hour
 		}
 		p.deaths = append(p.deaths, d)
+	}
+	if rng.IntN(3) == 0 {
+		p.jump = []time.Duration{time.Hour, 20 * time.Hour, -time.Hour, -2 * time.Second}[rng.IntN(4)]
+		p.jumpAt = time.Duration(rng.IntN(9000)) * time.Millisecond
+	}
+	if rng.IntN(4) == 0 {
+		subs := []string{"payments.analise", "academics.pagamentos", "academics.estornos", "identity.alunos", "notifications.boas-vindas",
+			"notifications.lembretes", "payments.estornos", "marketing.matriculas"}
+		p.replay, p.replayAt = subs[rng.IntN(len(subs))], time.Duration(2000+rng.IntN(10_000))*time.Millisecond
 	}
 	if rng.IntN(2) == 0 {
 		subs := []string{"payments.analise", "academics.pagamentos", "identity.alunos", "notifications.boas-vindas", "payments.matriculas"}

@@ -47,13 +47,13 @@ func newQueue(b *broker, s bus.Subscription) *queue {
 	q := &queue{b: b, name: s.Name, types: s.Types, wake: make(chan struct{}, 1),
 		first: map[string]*item{}, handled: map[string]bool{}, busy: map[string]int{}, refused: map[string]bool{}}
 	if b.w.plan.garbage == s.Name {
-		q.items = append(q.items, &item{key: "garbage", garbage: []byte("{" + s.Name), due: b.w.clock.Now().Add(time.Second)})
+		q.items = append(q.items, &item{key: "garbage", garbage: []byte("{" + s.Name), due: b.w.ahead().Add(time.Second)})
 	}
 	return q
 }
 
 func (q *queue) add(e bus.Event, key string, again bool) {
-	plan, now := q.b.w.plan, q.b.w.clock.Now()
+	plan, now := q.b.w.plan, q.b.w.ahead()
 	q.mu.Lock()
 	if again {
 		q.items = append(q.items, &item{event: e, key: key, due: now.Add(plan.latency("again", q.name, key)), late: true, first: q.first[e.ID]})
@@ -140,7 +140,7 @@ func (s *stream) Run(ctx context.Context, d *lane.Dispatcher) error {
 		if down, _ := s.q.b.w.down("bus"); down {
 			return bus.ErrUnavailable.Wrap(errOutage)
 		}
-		x, pause := s.q.next(s.q.b.w.clock.Now())
+		x, pause := s.q.next(s.q.b.w.ahead())
 		if x == nil {
 			t := time.NewTimer(pause)
 			select {
@@ -182,7 +182,7 @@ func (s *stream) Settle(d lane.Delivery, v lane.Verdict) {
 	lost := s.q.b.w.plan.ackLost(s.q.name, x.key, x.acks)
 	x.acks++
 	if lost && x.garbage == nil { // comes again, and as a repetition
-		x.late, x.first, x.offered, x.due = true, nil, false, s.q.b.w.clock.Now().Add(time.Second)
+		x.late, x.first, x.offered, x.due = true, nil, false, s.q.b.w.ahead().Add(time.Second)
 		s.q.signal()
 		return
 	}

@@ -109,6 +109,7 @@ func simulate(t *testing.T, seed uint64, s school, folder string, tell bool) (ou
 		w.run()
 		p := newPeople(w, s.courses)
 		p.act()
+		p.disturb()
 		p.all.Wait()
 		for n, jump := range jumps {
 			if n > 0 {

@@ -51,7 +51,7 @@ const courses = 3
 
 func newWorkload(rng *rand.Rand) workload {
 	w := workload{people: 1}
-	if rng.IntN(4) == 0 {
+	if rng.IntN(6) == 0 {
 		w.people = 2
 	}
 	when := func() time.Duration {

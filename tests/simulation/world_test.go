@@ -35,7 +35,8 @@ type world struct {
 	phase   int
 	began   time.Time // of the phase, in the bubble's time
 	start   time.Time
-	deaths  []death // that are still to come
+	leapt   time.Duration // by jumps forwards
+	deaths  []death       // that are still to come
 	passed  map[string]int
 	trace   []string
 	broken  []string // what the run found wrong
@@ -127,7 +128,7 @@ func (w *world) rest() {
 	}
 	w.mu.Unlock()
 	if down > time.Minute {
-		w.clock.Jump(down)
+		w.shift(down)
 		down = time.Second
 	}
 	time.Sleep(down)
@@ -193,17 +194,30 @@ func (w *world) down(what string) (down, after bool) {
 	return w.plan.down(what, phase, at)
 }
 
-func (w *world) sinceStart() time.Duration { return time.Since(w.start) }
-
 // jump moves the clock, and with it begins the next phase.
 func (w *world) jump(d time.Duration) {
 	w.mu.Lock()
 	w.phase++
 	w.began = time.Now()
 	w.mu.Unlock()
-	w.clock.Jump(d)
+	w.shift(d)
+}
+
+// shift moves the clock of the system, forwards or backwards.
+func (w *world) shift(d time.Duration) {
 	w.note("the clock jumps by %s", d)
+	w.clock.Jump(d)
+	w.mu.Lock()
+	w.leapt += max(d, 0)
+	w.mu.Unlock()
 	w.broker.kick()
+}
+
+// ahead is the transport's own time, which never goes back.
+func (w *world) ahead() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.leapt)
 }
 
 // note writes a line of the trace.

@@ -32,6 +32,7 @@ type Agent struct {
 	Tasks         schedule.Desk
 	Spans         *telemetry.Recorder
 	Clock         clock.Clock
+	Patience      time.Duration // how long a replay waits for the consumer to step aside; 0 means 15 s
 }
 
 // Lot is a service's parking: both its sides.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,15 @@ import (
 	"trama/platform/telemetry"
 )
 
-// leaseWait is how long a replay waits for the consumer to step aside.
-const leaseWait = 15 * time.Second
+// patience is the default of Agent.Patience.
+const patience = 15 * time.Second
 
 // holdTime is how long a subscription stands aside after a part of a replay, for
 // the caller to come with the next.
 const holdTime = time.Minute
+
+// replayLimit is how many events a call parks when it is not told.
+const replayLimit = 1000
 
 // replayChunk is how many letters are parked in one transaction.
 const replayChunk = 500
@@ -62,21 +66,37 @@ func (s server) Replay(ctx context.Context, r *operationsv1.ReplayRequest) (*ope
 	if err := s.Parking.Hold(ctx, sub.Name, s.Clock.Now().Add(holdTime), r.GetWho()); err != nil {
 		return nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, leaseWait)
+	wait, cancel := context.WithTimeout(ctx, cmp.Or(s.Patience, patience))
 	defer cancel()
 	lease, err := s.Parking.Lease(wait, sub.Name)
 	if err != nil {
-		return nil, errBusy.Wrap(err)
+		if wait.Err() != nil && ctx.Err() == nil {
+			err = errBusy.Wrap(err)
+		}
+		return nil, err
 	}
-	defer lease.Release()
-	out, err := s.park(ctx, sub, r)
-	if err == nil && out.Done {
-		if err = s.Parking.Note(ctx, parking.Act{Who: r.GetWho(), Act: "replay", Subscription: sub.Name,
-			Detail: fmt.Sprintf("%s: the log from %s", r.GetId(), instant(r.GetFromMs()).Format(time.RFC3339))}); err == nil {
-			err = s.Parking.Hold(ctx, sub.Name, time.Time{}, r.GetWho())
+	defer func() { _ = lease.Release() }() // not given back, it ends by itself
+	if r.GetAfter() == "" {                // in the audit before anything is parked: a caller may never come to the end
+		if err := s.noteReplay(ctx, sub, r); err != nil {
+			return nil, err
 		}
 	}
-	return out, err
+	out, err := s.park(ctx, sub, r)
+	if err == nil && out.Done {
+		err = s.Parking.Hold(ctx, sub.Name, time.Time{}, r.GetWho())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s server) noteReplay(ctx context.Context, sub bus.Subscription, r *operationsv1.ReplayRequest) error {
+	detail := fmt.Sprintf("%s: the log from %s", r.GetId(), instant(r.GetFromMs()).Format(time.RFC3339))
+	if r.GetRebuild() {
+		detail += ", rebuild"
+	}
+	return s.Parking.Note(ctx, parking.Act{Who: r.GetWho(), Act: parking.ActReplay, Subscription: sub.Name, Detail: detail})
 }
 
 var errEnough = errors.New("enough for one call")
@@ -87,6 +107,10 @@ func (s server) park(ctx context.Context, sub bus.Subscription, r *operationsv1.
 	replay := ""
 	if r.GetRebuild() {
 		replay = r.GetId()
+	}
+	limit := int64(r.GetLimit())
+	if limit <= 0 {
+		limit = replayLimit
 	}
 	var letters []bus.Letter
 	flush := func() error {
@@ -111,7 +135,7 @@ func (s server) park(ctx context.Context, sub bus.Subscription, r *operationsv1.
 				return err
 			}
 		}
-		if out.Parked >= int64(r.GetLimit()) {
+		if out.Parked >= limit {
 			return errEnough
 		}
 		return nil

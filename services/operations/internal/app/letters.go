@@ -2,8 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"strings"
 
 	operationsv1 "trama/contracts/rpc/operations/v1"
 	"trama/contracts/rpc/operations/v1/operationsv1connect"
@@ -34,6 +33,9 @@ var ErrNoReason = fault.New(fault.Invalid, "motivo-ausente", fault.Text{
 	EN: "Dropping needs a `motivo`, which is kept in the audit.",
 })
 
+// bulkLimit is how many letters a bulk act works on when it is not told.
+const bulkLimit = 500
+
 // Retry makes the letters of a filter due now; at most r.Limit per call over all
 // services.
 func (o *Operations) Retry(ctx context.Context, r *operationsv1.ActRequest) (done, left int64, err error) {
@@ -44,7 +46,7 @@ func (o *Operations) Retry(ctx context.Context, r *operationsv1.ActRequest) (don
 
 // Drop gives the letters of a filter up for ever.
 func (o *Operations) Drop(ctx context.Context, r *operationsv1.ActRequest) (done, left int64, err error) {
-	if r.GetWhy() == "" {
+	if strings.TrimSpace(r.GetWhy()) == "" {
 		return 0, 0, ErrNoReason
 	}
 	return o.act(ctx, r, func(ctx context.Context, c operationsv1connect.OperationsServiceClient, r *operationsv1.ActRequest) (*operationsv1.ActResponse, error) {
@@ -52,17 +54,31 @@ func (o *Operations) Drop(ctx context.Context, r *operationsv1.ActRequest) (done
 	})
 }
 
+// act asks service after service until the limit is used up; the others only say
+// how much there is left.
 func (o *Operations) act(ctx context.Context, r *operationsv1.ActRequest,
 	do func(context.Context, operationsv1connect.OperationsServiceClient, *operationsv1.ActRequest) (*operationsv1.ActResponse, error)) (done, left int64, err error) {
 	narrowed := o.only(r.GetFilter())
 	if len(narrowed.Services) == 0 {
 		return 0, 0, ErrNoSubscription
 	}
+	ctx, cancel := context.WithTimeout(ctx, actTime)
+	defer cancel()
+	limit := int64(r.GetLimit())
+	if limit <= 0 {
+		limit = bulkLimit
+	}
 	for _, service := range narrowed.Services {
-		step := &operationsv1.ActRequest{Filter: r.GetFilter(), Who: r.GetWho(), Why: r.GetWhy(), Limit: max(r.GetLimit()-int32(done), 1)}
-		stepCtx, cancel := context.WithTimeout(ctx, actTime)
-		a, err := do(stepCtx, o.Client(service), step)
-		cancel()
+		c := o.Client(service)
+		if done >= limit {
+			n, err := count(ctx, c, r.GetFilter())
+			if err != nil {
+				return done, left, err
+			}
+			left += n
+			continue
+		}
+		a, err := do(ctx, c, &operationsv1.ActRequest{Filter: r.GetFilter(), Who: r.GetWho(), Why: r.GetWhy(), Limit: int32(limit - done)})
 		if err != nil {
 			return done, left, err
 		}
@@ -70,6 +86,21 @@ func (o *Operations) act(ctx context.Context, r *operationsv1.ActRequest,
 		left += a.GetLeft()
 	}
 	return done, left, nil
+}
+
+// count gives how many letters of a service an act on the filter would be about.
+// Of named ones those behind others count, too, though a retry passes them over:
+// whoever repeats the act until nothing is done comes to an end all the same.
+func count(ctx context.Context, c operationsv1connect.OperationsServiceClient, f *operationsv1.Filter) (n int64, err error) {
+	if len(f.GetIds()) > 0 {
+		r, err := c.Letters(ctx, &operationsv1.LettersRequest{Filter: f, Limit: bulkLimit})
+		return int64(len(r.GetLetters())), err
+	}
+	r, err := c.Causes(ctx, &operationsv1.CausesRequest{Filter: f})
+	for _, cause := range r.GetCauses() {
+		n += cause.GetCount()
+	}
+	return n, err
 }
 
 // Edit replaces the event of a letter and gives the letter as it then is; nil
@@ -83,68 +114,4 @@ func (o *Operations) Edit(ctx context.Context, r *operationsv1.EditRequest) erro
 	defer cancel()
 	_, err = c.Edit(ctx, r)
 	return err
-}
-
-// exportPage is how many letters are read at a time.
-const exportPage = 100
-
-// Export hands every letter of the filter, whole, to write. That it was done is in
-// the audit before the first one leaves.
-func (o *Operations) Export(ctx context.Context, f *operationsv1.Filter, who string, write func(*operationsv1.Letter) error) error {
-	narrowed := o.only(f)
-	for _, service := range narrowed.Services {
-		noteCtx, cancel := context.WithTimeout(ctx, askTime)
-		_, err := o.Client(service).Note(noteCtx, &operationsv1.NoteRequest{Act: &operationsv1.Act{
-			Who: who, Act: "export", Subscription: f.GetSubscription(), Detail: f.String()}})
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	for cursor := ""; ; {
-		p, err := narrowed.Letters(ctx, f, cursor, exportPage)
-		if err == nil && len(p.Silent) > 0 {
-			err = fault.New(fault.Unavailable, "servico-indisponivel", fault.Text{
-				PT: "Uma parte do sistema está fora do ar; a exportação não seria inteira.",
-				EN: "A part of the system is down; the export would not be whole.",
-			})
-		}
-		if err != nil {
-			return err
-		}
-		for _, l := range p.Items {
-			full, err := o.Letter(ctx, l.GetSubscription(), l.GetId())
-			if err != nil && fault.KindOf(err) == fault.NotFound { // handled meanwhile
-				continue
-			}
-			if err == nil {
-				err = write(full)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if p.Next == "" {
-			return nil
-		}
-		cursor = p.Next
-	}
-}
-
-// ExportReader is Export as a stream; lines gives each letter's line. The first
-// error before any byte comes back at once.
-func (o *Operations) ExportReader(ctx context.Context, f *operationsv1.Filter, who string, line func(*operationsv1.Letter) []byte) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() {
-		defer func() {
-			if p := recover(); p != nil { // the reader hears of it; a panic here would end the process
-				w.CloseWithError(fmt.Errorf("export: panic: %v", p))
-			}
-		}()
-		w.CloseWithError(o.Export(ctx, f, who, func(l *operationsv1.Letter) error {
-			_, err := w.Write(line(l))
-			return err
-		}))
-	}()
-	return r
 }

@@ -16,6 +16,10 @@ var ErrNoEvent = fault.New(fault.NotFound, "evento-nao-encontrado", fault.Text{
 	EN: "There is no event with this id in the log.",
 })
 
+// readTime bounds one reading of the log beside the time it may wait for news: a
+// driver without an index for what is asked reads all of it.
+const readTime = 25 * time.Second
+
 var errPageFull = errors.New("the page is full")
 
 // Events gives a page of the log. With wait, an empty page is waited for so long.
@@ -27,7 +31,7 @@ func (o *Operations) Events(ctx context.Context, q bus.Query, limit int, wait ti
 		}
 		return nil
 	}
-	err := o.Log.Read(ctx, q, collect)
+	err := o.read(ctx, q, collect)
 	if err == nil && len(out) == 0 && wait > 0 {
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
@@ -40,7 +44,21 @@ func (o *Operations) Events(ctx context.Context, q bus.Query, limit int, wait ti
 	if errors.Is(err, errPageFull) {
 		err = nil
 	}
-	return out, err
+	return out, badPosition(err, q.After, "?cursor")
+}
+
+func (o *Operations) read(ctx context.Context, q bus.Query, fn func(bus.LogEntry) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	return o.Log.Read(ctx, q, fn)
+}
+
+// badPosition names the field when err says that a position is none of the log's.
+func badPosition(err error, position, field string) error {
+	if err != nil && position != "" && errors.Is(err, bus.ErrMalformed) {
+		return errCursor(field)
+	}
+	return err
 }
 
 // Event gives one event of the log.
@@ -63,5 +81,6 @@ func (o *Operations) Replay(ctx context.Context, r *operationsv1.ReplayRequest) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, actTime)
 	defer cancel()
-	return c.Replay(ctx, r)
+	out, err := c.Replay(ctx, r)
+	return out, badPosition(err, r.GetAfter(), "/cursor")
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	operationsv1 "trama/contracts/rpc/operations/v1"
@@ -17,10 +18,12 @@ type Page[T any] struct {
 	Silent []string
 }
 
-// errCursor is the fault for a cursor that is none of ours.
-var errCursor = fault.New(fault.Invalid, "campos-invalidos", fault.Text{
-	PT: "O cursor não é o de uma página anterior.", EN: "The cursor is not that of a previous page.",
-})
+// errCursor is the fault for a cursor that is none of ours; field is where it stood.
+func errCursor(field string) error {
+	return fault.Fields([]fault.Field{{Pointer: field, Rule: "cursor", Text: fault.Text{
+		PT: "Não é o cursor de uma página anterior.", EN: "It is not the cursor of a previous page.",
+	}}})
+}
 
 func seal(service, after string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(service + "\n" + after))
@@ -29,11 +32,11 @@ func seal(service, after string) string {
 func open(cursor string) (service, after string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
-		return "", "", errCursor.Wrap(err)
+		return "", "", errCursor("?cursor")
 	}
 	service, after, ok := strings.Cut(string(text), "\n")
 	if !ok {
-		return "", "", errCursor
+		return "", "", errCursor("?cursor")
 	}
 	return service, after, nil
 }
@@ -48,6 +51,9 @@ func page[T any](ctx context.Context, o *Operations, cursor string, limit int,
 		var err error
 		if at, after, err = open(cursor); err != nil {
 			return out, err
+		}
+		if !slices.Contains(o.Services, at) {
+			return out, errCursor("?cursor")
 		}
 	}
 	for i, service := range o.Services {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 
@@ -11,6 +12,7 @@ import (
 	operationsv1 "trama/contracts/rpc/operations/v1"
 	"trama/platform/auth"
 	"trama/platform/bus"
+	"trama/platform/fault"
 	"trama/services/operations/internal/app"
 )
 
@@ -53,10 +55,13 @@ func (h handler) AgruparMensagensMortas(ctx context.Context, p operacao.AgruparM
 
 // ExportarMensagensMortas writes parked events as lines of JSON.
 func (h handler) ExportarMensagensMortas(ctx context.Context, p operacao.ExportarMensagensMortasParams) (operacao.ExportarMensagensMortasRes, error) {
-	r := h.app.ExportReader(ctx, &operationsv1.Filter{
+	r, err := h.app.ExportReader(ctx, &operationsv1.Filter{
 		Subscription: p.Assinatura.Value, Subject: p.Assunto.Value, Type: p.Tipo.Value, Kind: p.Falha.Value, Code: p.Codigo.Value,
 		Error: p.Erro.Value, State: state(string(p.Situacao.Value)), FromMs: millis(p.Desde), ToMs: millis(p.Ate),
 	}, auth.Name(ctx), line)
+	if err != nil {
+		return nil, err
+	}
 	return &operacao.ExportarMensagensMortasOK{Data: r}, nil
 }
 
@@ -124,24 +129,37 @@ func (h handler) DescartarMensagem(ctx context.Context, p operacao.DescartarMens
 	return &operacao.DescartarMensagemNoContent{}, nil
 }
 
-// CorrigirMensagem replaces the event of a letter.
+// CorrigirMensagem replaces the event of a letter. A correction made before is
+// answered like the first time, also when its letter has been handled since.
 func (h handler) CorrigirMensagem(ctx context.Context, c *operacao.Correcao, p operacao.CorrigirMensagemParams) (operacao.CorrigirMensagemRes, error) {
-	body, err := c.Evento.MarshalJSON()
+	body, err := plain(c.Evento)
 	if err != nil {
 		return nil, err
 	}
-	before, err := h.app.Letter(ctx, p.Assinatura, p.ID)
+	err = h.app.Edit(ctx, &operationsv1.EditRequest{Subscription: p.Assinatura, Id: p.ID, Body: body, Who: auth.Name(ctx), Why: c.Motivo.Value})
 	if err != nil {
 		return nil, err
 	}
-	if err := h.app.Edit(ctx, &operationsv1.EditRequest{Subscription: p.Assinatura, Id: p.ID, Body: body, Who: auth.Name(ctx), Why: c.Motivo.Value}); err != nil {
+	after, err := h.app.Letter(ctx, p.Assinatura, p.ID)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
 	}
-	if after, err := h.app.Letter(ctx, p.Assinatura, p.ID); err == nil {
-		return whole(after), nil
+	if err != nil { // handled in the meantime
+		e, _ := bus.Decode(body) // it was one a moment ago
+		after = &operationsv1.Letter{Subscription: p.Assinatura, Id: p.ID, Subject: e.Subject, Type: e.Type, State: string(bus.Waiting),
+			ParkedAtMs: h.app.Clock.Now().UnixMilli(), Body: body}
 	}
-	before.Body, before.State, before.Tries = body, string(bus.Waiting), 0 // handled in the meantime
-	return whole(before), nil
+	return whole(after), nil
+}
+
+// plain gives an event the one text that all requests with this event give: the
+// keys of the generated map come in any order.
+func plain(event operacao.CorrecaoEvento) ([]byte, error) {
+	sorted := make(map[string]json.RawMessage, len(event))
+	for k, v := range event {
+		sorted[k] = json.RawMessage(v)
+	}
+	return json.Marshal(sorted)
 }
 
 // ListarAuditoria lists what operators did.

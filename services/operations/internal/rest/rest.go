@@ -31,7 +31,7 @@ var _ operacao.Handler = handler{}
 
 // New makes the HTTP handler of the operators' routes.
 func New(o *app.Operations) (http.Handler, error) {
-	server, err := operacao.NewServer(handler{o}, operacao.WithErrorHandler(httpx.ErrorHandler),
+	server, err := operacao.NewServer(handler{o}, operacao.WithErrorHandler(fail),
 		operacao.WithNotFound(httpx.NotFound), operacao.WithMethodNotAllowed(httpx.MethodNotAllowed))
 	if err != nil {
 		return nil, fmt.Errorf("operations: rest: %w", err)
@@ -42,7 +42,8 @@ func New(o *app.Operations) (http.Handler, error) {
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store") // events hold personal data
-		server.ServeHTTP(w, r)
+		a := &answer{ResponseWriter: w}
+		server.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), answerKey{}, a)))
 	}), nil
 }
 

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func letter(l *operationsv1.Letter) operacao.MensagemMorta {
 func whole(l *operationsv1.Letter) *operacao.MensagemMortaCompleta {
 	out := &operacao.MensagemMortaCompleta{Mensagem: letter(l), Historico: make([]operacao.Tentativa, 0, len(l.GetHistory()))}
 	var event map[string]jx.Raw
-	if json.Unmarshal(l.GetBody(), (*rawMap)(&event)) == nil {
+	if json.Unmarshal(l.GetBody(), (*rawMap)(&event)) == nil && event != nil {
 		out.Evento = operacao.NewOptMensagemMortaCompletaEvento(event)
 	} else {
 		out.Texto = operacao.NewOptString(strings.ToValidUTF8(string(l.GetBody()), "\uFFFD"))
@@ -87,7 +88,7 @@ func whole(l *operationsv1.Letter) *operacao.MensagemMortaCompleta {
 	return out
 }
 
-// rawMap reads a JSON object without touching its values.
+// rawMap reads a JSON object; its values stay as they are, but on one line.
 type rawMap map[string]jx.Raw
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -96,9 +97,16 @@ func (m *rawMap) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &values); err != nil {
 		return err
 	}
+	if values == nil { // null
+		return nil
+	}
 	*m = make(rawMap, len(values))
 	for k, v := range values {
-		(*m)[k] = jx.Raw(v)
+		var line bytes.Buffer
+		if err := json.Compact(&line, v); err != nil {
+			return err
+		}
+		(*m)[k] = line.Bytes()
 	}
 	return nil
 }
