@@ -5,7 +5,7 @@ TOOL  := $(GO) tool -modfile=tools/go.mod
 STAMP := $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up test race lint generate verify contracts release faults browser bench bench-bus docs ci clean
+.PHONY: help build up test race lint generate verify contracts release faults simulate browser bench bench-bus docs ci clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ release: ## freeze the contracts as they are: from now on they may only grow
 
 faults: ## kill -9 at every named point; KILLS=n for more than the 200 that CI does
 	TRAMA_TEST_KILLS=$(or $(KILLS),200) $(GO) test -count=1 -timeout 60m -v -run 'TestKills' ./tests/faults
+
+simulate: ## the whole system under a fake clock and faults; SEEDS=n for more than the 2000 that CI does
+	cd tests/simulation && TRAMA_SIM_SEEDS=$(or $(SEEDS),2000) $(GO) test -count=1 -timeout 120m -run 'TestSeeds$$'
 
 browser: ## the pages in headless Chromium with axe (needs Node.js and Chromium)
 	tests/browser/run.sh

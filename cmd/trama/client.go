@@ -37,9 +37,13 @@ type operator struct {
 // connect finds the system that runs on the data folder, or at --api.
 func (g *globals) connect(t target) (*operator, error) {
 	o := &operator{base: strings.TrimRight(t.API, "/"), token: t.Token, http: &http.Client{Timeout: commandTime}}
+	if err := checkAPI(o.base); err != nil {
+		return nil, err
+	}
 	if o.base != "" && o.token != "" {
 		return o, nil
 	}
+	_ = os.Unsetenv("TRAMA_TOKEN") // is no configuration, and no business of an editor's
 	c, _, err := g.load(nil)
 	if err != nil {
 		return nil, err
@@ -63,14 +67,28 @@ func (g *globals) connect(t target) (*operator, error) {
 	return o, nil
 }
 
+// checkAPI says what is wrong with the address given; none is fine.
+func checkAPI(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("--api: %q is no address; write it as http://127.0.0.1:8080", address)
+	}
+	return nil
+}
+
 func readToken(data string) (string, error) {
 	path := filepath.Join(data, "operator-token")
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "", fmt.Errorf("there is no operator token in %s; give --token, or --data FOLDER of a system that has run", data)
+		return "", fmt.Errorf("there is no operator token in %s; give --token or TRAMA_TOKEN, or --data FOLDER of a system that has run", data)
 	case err != nil:
-		return "", err
+		return "", fmt.Errorf("the operator token cannot be read (%w); run as who runs the system, or give --token or TRAMA_TOKEN", err)
+	case strings.TrimSpace(string(text)) == "":
+		return "", fmt.Errorf("%s is empty; give --token or TRAMA_TOKEN", path)
 	}
 	return strings.TrimSpace(string(text)), nil
 }
@@ -94,6 +112,9 @@ func (p *problem) Error() string {
 	}
 	for _, f := range p.Fields {
 		text += fmt.Sprintf("; %s: %s", f.Field, strings.TrimSuffix(f.Message, "."))
+	}
+	if p.Trace == "" {
+		return fmt.Sprintf("%s (%d)", text, p.Status)
 	}
 	return fmt.Sprintf("%s (%d, trace %s)", text, p.Status, p.Trace)
 }
@@ -123,6 +144,12 @@ func (o *operator) do(ctx context.Context, method, path string, query url.Values
 		r.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := o.http.Do(r)
+	if ctx.Err() != nil {
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return nil, errStopped
+	}
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {
@@ -142,6 +169,9 @@ func (o *operator) do(ctx context.Context, method, path string, query url.Values
 	return nil, p
 }
 
+// errStopped is what a command ends with that Ctrl-C stopped half-way.
+var errStopped = errors.New("stopped")
+
 // call sends a request and decodes the answer into out, unless nil.
 func (o *operator) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	answer, err := o.do(ctx, method, path, query, in)
@@ -153,6 +183,9 @@ func (o *operator) call(ctx context.Context, method, path string, query url.Valu
 		return nil
 	}
 	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
+		if ctx.Err() != nil {
+			return errStopped
+		}
 		return fmt.Errorf("the system at %s answered what cannot be read: %w", o.base, err)
 	}
 	return nil
@@ -176,7 +209,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		number, unit = days+"h", 24
 	}
 	d, err := time.ParseDuration(number)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d*unit/unit != d {
 		return time.Time{}, fmt.Errorf("%q is no time; write how long ago, as 90s, 15m, 2h or 3d, or a time as 2026-11-20T14:00:00Z", text)
 	}
 	return now.Add(-d * unit).UTC(), nil

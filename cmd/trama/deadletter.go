@@ -1,16 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"trama/contracts/rest/operacao"
 )
@@ -69,6 +70,16 @@ type letterListCmd struct {
 	letterState
 	Limit int  `help:"At most so many." default:"100"`
 	JSON  bool `name:"json" help:"As lines of JSON."`
+}
+
+// Validate is called by kong.
+func (c letterListCmd) Validate() error { return atLeastOne(c.Limit) }
+
+func atLeastOne(limit int) error {
+	if limit < 1 {
+		return errors.New("--limit: at least 1")
+	}
+	return nil
 }
 
 // Examples stand under the help.
@@ -135,9 +146,17 @@ func (c letterListCmd) line(raw io.Writer, w io.Writer, l operacao.MensagemMorta
 	if l.ProximaTentativa.Set {
 		next = local(l.ProximaTentativa.Value)
 	}
-	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", l.Assinatura, l.ID, shortType(l.Tipo), stateName(l.Situacao), l.Tentativas,
-		l.Atras, local(l.EstacionadaEm), next, cut(l.Falha.Value+": "+l.Erro.Value, 60))
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", l.Assinatura, harmless(l.ID), shortType(l.Tipo), stateName(l.Situacao), l.Tentativas,
+		l.Atras, local(l.EstacionadaEm), next, failure(l))
 	return err
+}
+
+// failure gives the last failure of a letter; one behind another has none.
+func failure(l operacao.MensagemMorta) string {
+	if l.Falha.Value == "" {
+		return "-"
+	}
+	return cut(l.Falha.Value+": "+l.Erro.Value, 60)
 }
 
 func stateName(s operacao.MensagemMortaSituacao) string {
@@ -145,17 +164,29 @@ func stateName(s operacao.MensagemMortaSituacao) string {
 }
 
 // shortType gives an event type without what all of them share.
-func shortType(t string) string { return strings.TrimPrefix(t, "br.trama.") }
+func shortType(t string) string { return harmless(strings.TrimPrefix(t, "br.trama.")) }
 
 func local(t time.Time) string { return t.Local().Format("01-02 15:04:05") }
 
 // cut gives the first line of a text, at most n characters.
 func cut(text string, n int) string {
 	text, _, _ = strings.Cut(text, "\n")
+	text = harmless(text)
 	if r := []rune(text); len(r) > n {
 		return string(r[:n-1]) + "…"
 	}
 	return text
+}
+
+// harmless takes from a text that anybody may have written what would steer a
+// terminal, or a table's columns.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 type letterCausesCmd struct {
@@ -189,7 +220,7 @@ func (c letterCausesCmd) Run(g *globals) error {
 	w := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "COUNT\tSUBSCRIPTION\tEVENT\tKIND\tCODE\tFIRST\tLAST\tERROR")
 	for _, x := range causes.Itens {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Quantas, x.Assinatura, shortType(x.Tipo), x.Falha, x.Codigo, local(x.Primeira), local(x.Ultima), cut(x.Erro, 80))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Quantas, x.Assinatura, shortType(x.Tipo), x.Falha, x.Codigo, local(x.Primeira), local(x.Ultima), harmless(x.Erro)) // whole: --error takes it
 	}
 	return w.Flush()
 }
@@ -228,7 +259,7 @@ func (c letterShowCmd) Run(g *globals) error {
 	m := l.Mensagem
 	w := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "subscription\t%s\nid\t%s\nsubject\t%s\ntype\t%s\nstate\t%s, %d behind it\nparked\t%s by %s\ntrace\t%s\n",
-		m.Assinatura, m.ID, m.Assunto, m.Tipo, stateName(m.Situacao), m.Atras, local(m.EstacionadaEm), m.EstacionadaPor.Value, m.TraceID.Value)
+		m.Assinatura, m.ID, harmless(m.Assunto), harmless(m.Tipo), stateName(m.Situacao), m.Atras, local(m.EstacionadaEm), cmp.Or(m.EstacionadaPor.Value, "-"), cmp.Or(m.TraceID.Value, "-"))
 	if m.ProximaTentativa.Set {
 		fmt.Fprintf(w, "next try\t%s\n", local(m.ProximaTentativa.Value))
 	}
@@ -236,22 +267,34 @@ func (c letterShowCmd) Run(g *globals) error {
 		return err
 	}
 	for i, a := range l.Historico {
-		fmt.Fprintf(g.out, "try %d  %s  took %.1f ms  %s (%s): %s\n", i+1, local(a.Em), a.DuracaoMs, a.Falha, a.Codigo, a.Erro)
+		fmt.Fprintf(g.out, "try %d  %s  took %.1f ms  %s (%s): %s\n", i+1, local(a.Em), a.DuracaoMs, a.Falha, a.Codigo, harmless(a.Erro))
 	}
 	if l.Texto.Set {
-		_, err := fmt.Fprintf(g.out, "no event:\n%s\n", l.Texto.Value)
+		_, err := fmt.Fprintf(g.out, "no event:\n%s\n", harmless(l.Texto.Value))
 		return err
 	}
 	return printJSON(g.out, l.Evento.Value)
 }
 
+// printJSON prints an object for people. Its keys are sorted: those of a generated
+// map come in any order.
 func printJSON(out io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+	sorted, err := sortedKeys(v)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s\n", text)
-	return err
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(sorted)
+}
+
+func sortedKeys(v any) (m map[string]json.RawMessage, err error) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	return m, err
 }
 
 type letterAuditCmd struct {
@@ -259,6 +302,9 @@ type letterAuditCmd struct {
 	Subscription string `help:"Of this subscription." placeholder:"NAME"`
 	Limit        int    `help:"At most so many." default:"100"`
 }
+
+// Validate is called by kong.
+func (c letterAuditCmd) Validate() error { return atLeastOne(c.Limit) }
 
 // Examples stand under the help.
 func (letterAuditCmd) Examples() string { return `  trama deadletter audit` }
@@ -293,49 +339,4 @@ func (c letterAuditCmd) Run(g *globals) error {
 		q.Set("cursor", page.Proximo.Value)
 	}
 	return w.Flush()
-}
-
-type letterExportCmd struct {
-	target
-	letterFilter
-	letterState
-	Output string `short:"o" help:"File to write. Default: standard output." placeholder:"FILE"`
-}
-
-// Examples stand under the help.
-func (letterExportCmd) Examples() string {
-	return `  trama deadletter export --subscription payments.analise -o mortas.ndjson`
-}
-
-func (c letterExportCmd) Run(g *globals) (err error) {
-	o, err := g.connect(c.target)
-	if err != nil {
-		return err
-	}
-	q, err := c.query()
-	if err != nil {
-		return err
-	}
-	q.Set("situacao", c.word())
-	ctx, stop := untilSignal()
-	defer stop()
-	o.http.Timeout = 0 // as long as it takes; Ctrl-C ends it
-	answer, err := o.do(ctx, "GET", "mensagens-mortas/exportacao", q, nil)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	out := g.out
-	if c.Output != "" {
-		f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // personal data
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
-	}
-	if _, err := io.Copy(out, answer.Body); err != nil {
-		return fmt.Errorf("the export broke off: %w", err)
-	}
-	return nil
 }

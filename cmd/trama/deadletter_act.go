@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
+	"net/url"
 	"time"
 
 	"trama/contracts/rest/operacao"
@@ -25,6 +20,27 @@ type bulk struct {
 // step is how many letters one request works on.
 const step = 200
 
+// filtered says whether any flag selects letters.
+func (b bulk) filtered() bool { return b.letterFilter != letterFilter{} }
+
+// Validate is called by kong.
+func (b bulk) Validate() error {
+	switch {
+	case b.Of != "" && b.ID == "":
+		return errors.New("give the subscription and the id of one letter, or flags such as --subscription")
+	case b.ID != "" && (b.All || b.filtered()):
+		return errors.New("give one letter, or flags that select some, not both")
+	case b.ID == "" && !b.All && !b.filtered():
+		return errors.New("give one letter, a filter such as --subscription NAME, or --all")
+	}
+	return nil
+}
+
+// one names the letter, when it is about one only.
+func (b bulk) one() (name letterName, ok bool) {
+	return letterName{Subscription: b.Of, ID: b.ID}, b.ID != ""
+}
+
 // body gives the request of a bulk act.
 func (b bulk) body(reason string) (map[string]any, error) {
 	q, err := b.query()
@@ -35,14 +51,7 @@ func (b bulk) body(reason string) (map[string]any, error) {
 	for key := range q {
 		out[key] = q.Get(key)
 	}
-	switch {
-	case b.Of != "" && b.ID == "":
-		return nil, errors.New("give the subscription and the id of one letter, or flags such as --subscription")
-	case b.ID != "":
-		out["assinatura"], out["ids"] = b.Of, []string{b.ID}
-	case len(q) == 0 && !b.All:
-		return nil, errors.New("give one letter, a filter such as --subscription NAME, or --all")
-	case b.All:
+	if b.All {
 		out["todas"] = true
 	}
 	if reason != "" {
@@ -52,7 +61,17 @@ func (b bulk) body(reason string) (map[string]any, error) {
 }
 
 // run repeats the act until nothing is left, and shows how far it is.
-func (b bulk) run(ctx context.Context, g *globals, o *operator, path, done string, body map[string]any) error {
+func (b bulk) run(g *globals, t target, path, done, reason string) error {
+	body, err := b.body(reason)
+	if err != nil {
+		return err
+	}
+	o, err := g.connect(t)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
 	body["iniciadoEm"] = time.Now().UTC().Format(time.RFC3339Nano)
 	total := int64(0)
 	for {
@@ -69,7 +88,7 @@ func (b bulk) run(ctx context.Context, g *globals, o *operator, path, done strin
 		}
 		fmt.Fprintf(g.errout, "%s %d, %d left\n", done, total, r.Restantes)
 	}
-	_, err := fmt.Fprintf(g.out, "%s %d\n", done, total)
+	_, err = fmt.Fprintf(g.out, "%s %d\n", done, total)
 	return err
 }
 
@@ -86,9 +105,9 @@ func (letterRetryCmd) Examples() string {
 }
 
 func (c letterRetryCmd) Run(g *globals) error {
-	body, err := c.body("")
-	if err != nil {
-		return err
+	name, ok := c.one()
+	if !ok {
+		return c.run(g, c.target, "novas-tentativas", "retried", "")
 	}
 	o, err := g.connect(c.target)
 	if err != nil {
@@ -96,7 +115,16 @@ func (c letterRetryCmd) Run(g *globals) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.run(ctx, g, o, "novas-tentativas", "retried", body)
+	var r operacao.Feito
+	if err := o.call(ctx, "POST", name.path("/nova-tentativa"), nil, nil, &r); err != nil {
+		return err
+	}
+	if r.Feitas == 0 {
+		_, err = fmt.Fprintln(g.out, "retried 0: it is due already, or waits behind another of its subject")
+		return err
+	}
+	_, err = fmt.Fprintln(g.out, "retried 1")
+	return err
 }
 
 type letterDropCmd struct {
@@ -111,9 +139,9 @@ func (letterDropCmd) Examples() string {
 }
 
 func (c letterDropCmd) Run(g *globals) error {
-	body, err := c.body(c.Reason)
-	if err != nil {
-		return err
+	name, ok := c.one()
+	if !ok {
+		return c.run(g, c.target, "descartes", "dropped", c.Reason)
 	}
 	o, err := g.connect(c.target)
 	if err != nil {
@@ -121,92 +149,9 @@ func (c letterDropCmd) Run(g *globals) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.run(ctx, g, o, "descartes", "dropped", body)
-}
-
-type letterEditCmd struct {
-	target
-	letterName
-	File   string `help:"File with the corrected event (JSON); - is standard input. Default: open $EDITOR." placeholder:"FILE"`
-	Reason string `help:"Why; kept in the audit." placeholder:"TEXT"`
-}
-
-// Examples stand under the help.
-func (letterEditCmd) Examples() string {
-	return `  trama deadletter edit payments.analise 01980a52-7c4f-7d3a-9b1e-5f2c8a6d4e01
-  trama deadletter edit payments.analise 01980a52-7c4f-7d3a-9b1e-5f2c8a6d4e01 --file corrected.json --reason "wrong course"`
-}
-
-func (c letterEditCmd) Run(g *globals) error {
-	o, err := g.connect(c.target)
-	if err != nil {
+	if err := o.call(ctx, "DELETE", name.path(""), url.Values{"motivo": {c.Reason}}, nil, nil); err != nil {
 		return err
 	}
-	ctx, stop := untilSignal()
-	defer stop()
-	text, err := c.corrected(ctx, o)
-	if err != nil {
-		return err
-	}
-	var event map[string]json.RawMessage
-	if err := json.Unmarshal(text, &event); err != nil {
-		return fmt.Errorf("the corrected event is no JSON object: %w", err)
-	}
-	in := map[string]any{"evento": event}
-	if c.Reason != "" {
-		in["motivo"] = c.Reason
-	}
-	if err := o.call(ctx, "POST", c.path("/correcoes"), nil, in, nil); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(g.out, "corrected; it is tried again now")
+	_, err = fmt.Fprintln(g.out, "dropped 1")
 	return err
-}
-
-// corrected gives the event as it shall be.
-func (c letterEditCmd) corrected(ctx context.Context, o *operator) ([]byte, error) {
-	switch c.File {
-	case "-":
-		return io.ReadAll(os.Stdin)
-	case "":
-		return c.edit(ctx, o)
-	}
-	return os.ReadFile(c.File)
-}
-
-// edit opens the event in the editor.
-func (c letterEditCmd) edit(ctx context.Context, o *operator) ([]byte, error) {
-	editor := os.Getenv("EDITOR")
-	if editor == "" {
-		return nil, errors.New("$EDITOR is not set; give --file FILE")
-	}
-	var l operacao.MensagemMortaCompleta
-	if err := o.call(ctx, "GET", c.path(""), nil, nil, &l); err != nil {
-		return nil, err
-	}
-	var before bytes.Buffer
-	if l.Texto.Set {
-		before.WriteString(l.Texto.Value)
-	} else if err := printJSON(&before, l.Evento.Value); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp("", "trama-*.json") // mode 0600
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(before.Bytes())
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", f.Name()) // $EDITOR may hold options
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%s: %w", editor, err)
-	}
-	after, err := os.ReadFile(f.Name())
-	if err == nil && bytes.Equal(after, before.Bytes()) {
-		err = errors.New("nothing was changed; use trama deadletter retry to try it as it is")
-	}
-	return after, err
 }

@@ -87,7 +87,11 @@ func (c eventsTailCmd) Run(g *globals) error {
 }
 
 func (c eventsTailCmd) line(g *globals, item operacao.EventoRegistrado) error {
-	text, err := json.Marshal(item.Evento)
+	sorted, err := sortedKeys(item.Evento)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(sorted)
 	if err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (c eventsTailCmd) line(g *globals, item operacao.EventoRegistrado) error {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.out, "%s  %s  %s  %s\n", local(e.Time), e.ID, shortType(e.Type), e.Subject)
+	_, err = fmt.Fprintf(g.out, "%s  %s  %s  %s\n", local(e.Time), harmless(e.ID), shortType(e.Type), harmless(e.Subject))
 	return err
 }
 

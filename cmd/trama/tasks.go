@@ -12,7 +12,7 @@ import (
 )
 
 type tasksCmd struct {
-	List tasksListCmd `cmd:"" default:"1" help:"List the scheduled tasks: last and next run, result, duration."`
+	List tasksListCmd `cmd:"" default:"withargs" help:"List the scheduled tasks: last and next run, result, duration."`
 	Run  tasksRunCmd  `cmd:"" help:"Run a task now."`
 }
 

@@ -92,7 +92,8 @@ func deadLetters(t *testing.T, w *world) {
 	w.awaitParked(t, subject, "morta") // the payment does not exist: the next one is dead now, too
 	dropAndExport(t, w, subject)
 
-	audit := w.MustCommand(t, "deadletter", "audit", "--subscription", "payments.analise")
+	// From elsewhere, by address and token.
+	audit := w.MustCommand(t, "--data", t.TempDir(), "deadletter", "audit", "--subscription", "payments.analise", "--api", w.URL, "--token", w.Token)
 	for _, act := range []string{"nova-tentativa", "edicao", "descarte", "exportacao"} {
 		if !strings.Contains(audit, act) {
 			t.Errorf("the audit has no %s:\n%s", act, audit)

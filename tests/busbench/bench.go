@@ -78,28 +78,31 @@ func missingEngines() map[string]error {
 	return out
 }
 
-func newBench(ctx context.Context, o order, c contender) (b *bench, err error) {
-	b = &bench{order: o, contender: c, amqpURL: amqpURL(), at: time.Now().UTC().Truncate(time.Second),
+func newBench(ctx context.Context, o order, c contender) (*bench, error) {
+	b := &bench{order: o, contender: c, amqpURL: amqpURL(), at: time.Now().UTC().Truncate(time.Second),
 		log:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		name: fmt.Sprintf("trama_bench_%d_%x", os.Getpid(), time.Now().UnixNano()&0xffffff)}
-	defer func() {
-		if err != nil {
-			b.close()
-		}
-	}()
-	if b.dir, err = os.MkdirTemp("", "busbench"); err != nil {
+	if err := b.prepare(ctx); err != nil {
+		b.close()
 		return nil, err
 	}
+	return b, nil
+}
+
+func (b *bench) prepare(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "busbench"); err != nil {
+		return err
+	}
 	b.later(func() { _ = os.RemoveAll(b.dir) })
-	if c.engine == postgres || c.store == postgres {
+	if c := b.contender; c.engine == postgres || c.store == postgres {
 		if err := b.makeDatabase(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if b.effects, err = openEffects(ctx, b); err != nil {
-		return nil, err
+		return err
 	}
-	return b, b.prepareBody()
+	return b.prepareBody()
 }
 
 // prepareBody makes events whose encoding has eventBytes.

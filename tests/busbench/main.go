@@ -60,6 +60,7 @@ type order struct {
 
 // sample is one measurement of one child.
 type sample struct {
+	Round     int
 	Work      string
 	PerSecond float64
 	CPU       float64 // µs of this process's processor time per event
@@ -78,7 +79,7 @@ func (p plan) run() results {
 	r := results{samples: map[string]map[string][]sample{}}
 	for round := range p.rounds {
 		for _, group := range p.groups {
-			for _, c := range contenders {
+			for _, c := range inTurn(round) {
 				if !slices.Contains(c.groups, group) || p.missing[c.engine] != nil || p.missing[c.store] != nil ||
 					(p.only != nil && !slices.Contains(p.only, c.name)) {
 					continue
@@ -91,6 +92,7 @@ func (p plan) run() results {
 					log.Print(r.failed[len(r.failed)-1])
 				}
 				for _, s := range samples {
+					s.Round = round
 					log.Printf("round %d %-9s %-22s %-26s %8.0f/s %6.0f µs p50 %.1f p99 %.1f ms", round+1, group, c.name, s.Work, s.PerSecond, s.CPU, s.P50, s.P99)
 					r.add(c.name, s)
 				}
@@ -98,6 +100,16 @@ func (p plan) run() results {
 		}
 	}
 	return r
+}
+
+// inTurn gives the contenders, every other round from the last to the first, so
+// that none gains or loses by what always runs before it.
+func inTurn(round int) []contender {
+	list := slices.Clone(contenders)
+	if round%2 == 1 {
+		slices.Reverse(list)
+	}
+	return list
 }
 
 // ask runs one child and waits for its answer.

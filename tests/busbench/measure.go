@@ -43,5 +43,5 @@ func median(xs []float64) float64 {
 		return 0
 	}
 	slices.Sort(xs)
-	return xs[len(xs)/2]
+	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
 }

@@ -146,8 +146,10 @@ func (r results) ratios(w *strings.Builder) {
 	for _, c := range comparisons {
 		a, b := r.samples[c.ours][c.work], r.samples[c.other][c.work]
 		var xs []float64
-		for i := range min(len(a), len(b)) {
-			xs = append(xs, a[i].PerSecond/b[i].PerSecond)
+		for _, x := range a {
+			if i := slices.IndexFunc(b, func(y sample) bool { return y.Round == x.Round }); i >= 0 {
+				xs = append(xs, x.PerSecond/b[i].PerSecond)
+			}
 		}
 		if len(xs) == 0 {
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,13 +53,15 @@ func TestNetworkCutInTheMiddle(t *testing.T) {
 	for i := range cuts {
 		p := proxies[i%len(proxies)]
 		cut := p.CutAfter(1 + rand.IntN(6000))
-		x.underLoad(1, 3, func() {
-			select {
-			case <-cut:
-			case <-time.After(patience):
-				t.Error("nothing went to the engine")
-			}
-		}, p.Restore)
+		var clients sync.WaitGroup
+		clients.Go(func() { x.crowd(3, 3) })
+		select {
+		case <-cut:
+		case <-time.After(patience):
+			t.Error("nothing went to the engine")
+		}
+		p.Restore()
+		clients.Wait()
 	}
 	report(t, faultCut, "PostgreSQL + RabbitMQ behind proxies", fmt.Sprintf("%d cuts after a random number of bytes", cuts), x.verify())
 	x.stop()

@@ -27,13 +27,14 @@ func newRabbit(t *testing.T) *rabbit {
 	r := &rabbit{t: t, server: program(t, "rabbitmq", "rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server")}
 	dir, who := servantFolder(t, "rabbitmq")
 	r.dir, r.who = dir, who
-	plugins := filepath.Join(dir, "enabled_plugins")
-	if err := os.WriteFile(plugins, []byte("[]."), 0o644); err != nil {
-		t.Fatal(err)
+	plugins, config := filepath.Join(dir, "enabled_plugins"), filepath.Join(dir, "rabbitmq")
+	r.address = "127.0.0.1:" + freePort(t)
+	for path, text := range map[string]string{plugins: "[].", config + ".conf": "listeners.tcp.default = " + r.address + "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	port := freePort(t)
-	r.address = "127.0.0.1:" + port
-	r.env = append(os.Environ(), "RABBITMQ_NODENAME=trama-"+enginetest.Suffix()+"@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT="+port,
+	r.env = append(os.Environ(), "RABBITMQ_NODENAME=trama-"+enginetest.Suffix()+"@localhost", "RABBITMQ_CONFIG_FILE="+config,
 		"RABBITMQ_DIST_PORT="+freePort(t), "RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+plugins, "RABBITMQ_CONF_ENV_FILE=/dev/null", "HOME="+dir)
 	r.start()

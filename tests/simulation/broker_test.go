@@ -66,11 +66,13 @@ func (b *broker) publish(ctx context.Context, inc *incarnation, all []bus.Event)
 		b.mu.Unlock()
 		blow := b.w.plan.publish(key, n)
 		if blow == lostBefore {
+			b.w.happened("publishing failed")
 			b.w.note("publishing %s fails (%d)", key, n)
 			return bus.ErrUnavailable.Wrap(errOutage)
 		}
 		b.append(e, key)
 		if blow == lostAfter {
+			b.w.happened("publishing not confirmed")
 			b.w.note("publishing %s is not confirmed (%d)", key, n)
 			return bus.ErrUnavailable.Wrap(errOutage)
 		}

@@ -60,6 +60,9 @@ func (w *world) send(name, method, url string, body []byte, header http.Header) 
 	w.passed["request "+name]++
 	w.mu.Unlock()
 	blow := w.plan.request(name, n)
+	if w.happened("requests"); blow != unhurt {
+		w.happened("requests or answers lost")
+	}
 	if inc == nil || blow == lostBefore {
 		return nil, errNoRoute
 	}

@@ -38,6 +38,7 @@ type incarnation struct {
 func (i *incarnation) die(why string) {
 	i.once.Do(func() {
 		i.dead.Store(true)
+		i.w.happened("deaths at " + why)
 		i.w.note("process %d dies: %s", i.n, why)
 		close(i.died)
 	})

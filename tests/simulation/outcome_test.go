@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -14,6 +16,37 @@ import (
 type outcome struct {
 	text, hash string
 	trace      []string
+	counts     map[string]int // what happened, for the report
+}
+
+// tally adds up what happened in many runs.
+type tally struct {
+	mu     sync.Mutex
+	runs   int
+	counts map[string]int
+}
+
+func (a *tally) add(counts map[string]int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.runs++
+	if a.counts == nil {
+		a.counts = map[string]int{}
+	}
+	for what, n := range counts {
+		a.counts[what] += n
+	}
+}
+
+// String tells it, so that a run that hurts nothing cannot pass for a proof.
+func (a *tally) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	lines := []string{fmt.Sprintf("%d seeds", a.runs)}
+	for _, what := range slices.Sorted(maps.Keys(a.counts)) {
+		lines = append(lines, fmt.Sprintf("  %7d  %s", a.counts[what], what))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // outcome tells, without ids and times, what was told about each aggregate in its
@@ -34,7 +67,7 @@ func (w *world) outcome(p *people) outcome {
 	slices.Sort(lines)
 	text := strings.Join(lines, "\n")
 	sum := sha256.Sum256([]byte(text + w.plan.String()))
-	return outcome{text: text, hash: hex.EncodeToString(sum[:8]), trace: w.trace}
+	return outcome{text: text, hash: hex.EncodeToString(sum[:8]), trace: w.trace, counts: w.counts}
 }
 
 func (w *world) rows(service, query string) (out []string) {

@@ -161,6 +161,7 @@ func (p *people) order(x payment) {
 			p.w.fail("%s: %d %s", name, status, answer)
 			return
 		}
+		p.w.happened("payments accepted, repetitions included")
 		p.promise(p.accepted, x.name, got.ID)
 	}
 	var both sync.WaitGroup
@@ -244,6 +245,7 @@ func (p *people) operate() bool {
 		again = true
 		q := p.w.broker.subs[l.Assinatura]
 		path := "/v1/operacao/mensagens-mortas/" + l.Assinatura + "/" + l.ID
+		p.w.happened("dead letters seen by operators")
 		switch {
 		case q.name == p.w.plan.garbage && len(l.ID) > 9 && l.ID[:9] == "mensagem-":
 			p.gone("drop garbage", "DELETE", path+"?motivo=lixo", nil)

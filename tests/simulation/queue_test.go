@@ -209,8 +209,17 @@ func (q *queue) watched(inc *incarnation, next bus.Handler) bus.Handler {
 		}
 		q.mu.Lock()
 		q.busy[subject]--
+		again := q.handled[e.ID]
 		q.handled[e.ID] = q.handled[e.ID] || err == nil
 		q.mu.Unlock()
+		switch {
+		case again:
+			q.b.w.happened("deliveries repeated")
+		case err != nil:
+			q.b.w.happened("deliveries that a handler refused")
+		default:
+			q.b.w.happened("deliveries handled")
+		}
 		q.b.w.note("%s handled %s: %v", q.name, key, err)
 		return err
 	}

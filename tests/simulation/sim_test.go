@@ -16,16 +16,15 @@ import (
 	"trama/tests/harness"
 )
 
-// TestMain makes room for the files of the runs, in memory where there is such a
-// place: what is simulated is the death of processes, not of disks.
+// TestMain leads all HTTP that the system sends out back to the world it came from:
+// a socket would stop the fake clock.
 func TestMain(m *testing.M) {
-	http.DefaultTransport = outside
+	http.DefaultTransport = &doors{worlds: map[string]*world{}}
 	os.Exit(m.Run())
 }
 
-// outside is where HTTP goes that the system sends out.
-var outside = &doors{worlds: map[string]*world{}}
-
+// scratch is a place for the files of the runs, in memory where there is one: what
+// is simulated is the death of processes, not of disks.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "trama-simulation-")
@@ -62,10 +61,16 @@ func TestSeeds(t *testing.T) {
 		t.Logf("the trace of seed %d:\n%s\n\noutcome:\n%s", seed, strings.Join(out.trace, "\n"), out.text)
 		return
 	}
+	var all tally
+	t.Cleanup(func() {
+		if os.Getenv("TRAMA_SIM_SEEDS") != "" {
+			fmt.Println(&all) // for make simulate, which wants no line for each seed
+		}
+	})
 	for seed := range uint64(seeds(t)) {
 		t.Run(fmt.Sprint("seed=", seed+1), func(t *testing.T) {
 			t.Parallel()
-			simulate(t, seed+1, school, filepath.Join(base, fmt.Sprint("seed-", seed+1)), false)
+			all.add(simulate(t, seed+1, school, filepath.Join(base, fmt.Sprint("seed-", seed+1)), false).counts)
 		})
 	}
 }
@@ -85,7 +90,7 @@ func prepare(t *testing.T, base string) (out school) {
 			t.Fatal(err)
 		}
 		defer dir.Close()
-		w := &world{t: t, plan: &plan{}, clock: &clock.Shifted{}, dir: dir, config: settings(t, nil), passed: map[string]int{}}
+		w := &world{t: t, plan: &plan{}, clock: &clock.Shifted{}, dir: dir, config: settings(t, nil), passed: map[string]int{}, counts: map[string]int{}}
 		w.broker = newBroker(w)
 		w.inc = w.live(1)
 		_, answer := w.ask("courses", "GET", "/v1/academico/cursos?limite=100", nil)
@@ -105,7 +110,7 @@ func prepare(t *testing.T, base string) (out school) {
 func simulate(t *testing.T, seed uint64, s school, folder string, tell bool) (out outcome) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, s.folder, folder, tell)
-		defer outside.open(filepath.Base(folder)+".invalid", w)()
+		defer http.DefaultTransport.(*doors).open(filepath.Base(folder)+".invalid", w)()
 		w.run()
 		p := newPeople(w, s.courses)
 		p.act()

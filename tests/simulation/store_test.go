@@ -40,6 +40,7 @@ func (s faultyStore) broken() (err error, after bool) {
 	}
 	down, after := s.inc.w.down(s.name)
 	if down {
+		s.inc.w.happened("operations of stores refused or not answered")
 		return store.Unavailable(errOutage), after
 	}
 	return nil, false
@@ -114,6 +115,9 @@ func (c faultyCalls) NewClientStream(ctx context.Context, spec connect.Spec) (co
 		return nil, bus.ErrUnavailable.Wrap(errDead)
 	}
 	down, after := c.inc.w.down(c.name)
+	if down {
+		c.inc.w.happened("calls refused or not answered")
+	}
 	if down && !after {
 		return nil, bus.ErrUnavailable.Wrap(errOutage)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,8 +38,10 @@ type world struct {
 	start   time.Time
 	leapt   time.Duration // by jumps forwards
 	deaths  []death       // that are still to come
+	downFor time.Duration // after the last one
 	passed  map[string]int
 	trace   []string
+	counts  map[string]int
 	broken  []string // what the run found wrong
 	quit    chan struct{}
 	manager sync.WaitGroup
@@ -46,9 +49,9 @@ type world struct {
 
 // newWorld makes the world of a seed on a copy of the template folder.
 func newWorld(t testing.TB, seed uint64, template, folder string, tell bool) *world {
-	w := &world{t: t, plan: newPlan(seed, points()), clock: &clock.Shifted{}, tell: tell, passed: map[string]int{}, quit: make(chan struct{})}
+	w := &world{t: t, plan: newPlan(seed, points()), clock: &clock.Shifted{}, tell: tell, passed: map[string]int{}, counts: map[string]int{}, quit: make(chan struct{})}
 	w.start, w.began = time.Now(), time.Now()
-	w.deaths = w.plan.deaths
+	w.deaths = slices.Clone(w.plan.deaths)
 	w.broker = newBroker(w)
 	copyFolder(t, template, folder)
 	w.open(folder)
@@ -122,12 +125,9 @@ func (w *world) run() {
 // rest is the time between a death and the next life.
 func (w *world) rest() {
 	w.mu.Lock()
-	down := 100 * time.Millisecond
-	if n := len(w.plan.deaths) - len(w.deaths); n > 0 {
-		down = w.plan.deaths[n-1].down
-	}
+	down := w.downFor
 	w.mu.Unlock()
-	if down > time.Minute {
+	if down > time.Minute { // nothing runs meanwhile
 		w.shift(down)
 		down = time.Second
 	}
@@ -138,19 +138,20 @@ func (w *world) rest() {
 func (w *world) deadly(point string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.deaths) == 0 {
-		return false
+	for n := range w.deaths {
+		d := &w.deaths[n]
+		due := d.phase < w.phase || d.phase == w.phase && time.Since(w.began) >= d.at
+		if !due || d.point != "" && d.point != point {
+			continue
+		}
+		if d.nth--; d.nth > 0 && d.point != "" {
+			continue
+		}
+		w.downFor = d.down
+		w.deaths = slices.Delete(w.deaths, n, n+1)
+		return true
 	}
-	d := w.deaths[0]
-	if d.phase > w.phase || d.phase == w.phase && time.Since(w.began) < d.at || d.point != "" && d.point != point {
-		return false
-	}
-	key := fmt.Sprint(len(w.deaths), point)
-	if w.passed[key]++; d.point != "" && w.passed[key] < d.nth {
-		return false
-	}
-	w.deaths = w.deaths[1:]
-	return true
+	return false
 }
 
 // stop ends the present process in good order.
@@ -218,6 +219,13 @@ func (w *world) ahead() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Now().Add(w.leapt)
+}
+
+// happened counts for the report.
+func (w *world) happened(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[what]++
 }
 
 // note writes a line of the trace.

@@ -128,8 +128,8 @@ func (k *kit) exec(sql string, args ...any) {
 }
 
 // consume starts a consumer whose effect on each event is one row; fails, when
-// not nil, says which fail.
-func (k *kit) consume(name string, fails func(bus.Event) error) {
+// not nil, says which fail. stop drains it.
+func (k *kit) consume(name string, fails func(bus.Event) error) (stop func()) {
 	k.t.Helper()
 	c, err := k.bus.Subscribe(k.t.Context(), bus.Subscription{
 		Name: name, Types: []string{bustest.TypeA, bustest.TypeB}[:map[string]int{view: 1, effect: 2}[name]], Parking: k.lot,
@@ -148,7 +148,9 @@ func (k *kit) consume(name string, fails func(bus.Event) error) {
 		},
 	})
 	k.must(err)
-	k.t.Cleanup(func() { _ = c.Drain(context.Background()) })
+	stop = func() { _ = c.Drain(context.Background()) }
+	k.t.Cleanup(stop)
+	return stop
 }
 
 // effects gives what a subscription did, in order, by subject.

@@ -146,7 +146,9 @@ func TestTasksAndSpans(t *testing.T) {
 	k.want(err, fault.NotFound, "tarefa-inexistente")
 	runner, err := schedule.New(schedule.Config{Leaser: k.db, Ledger: k.ledger, Clock: k.clock, Process: "teste:1",
 		Log: slog.New(slog.DiscardHandler), Tasks: []schedule.Task{{Name: "loja.faxina", About: "Limpa", Every: time.Hour,
-			Run: func(context.Context) (schedule.Result, error) { return schedule.Result{Note: "limpo"}, errors.New("sujo") }}}})
+			Run: func(context.Context) (schedule.Result, error) {
+				return schedule.Result{Note: "limpo"}, errors.New("sujo")
+			}}}})
 	k.must(err)
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
