@@ -51,12 +51,21 @@ func TestKillsOnPostgresAndRabbitMQ(t *testing.T) {
 // each service, and RabbitMQ.
 func engines(t *testing.T) map[string]string {
 	t.Helper()
-	set := map[string]string{"bus.url": enginetest.RabbitMQ(t), "bus.prefix": "trama_test_" + enginetest.Suffix()}
+	takeTurn(t)
+	set := map[string]string{"bus.url": enginetest.RabbitMQ(t), "bus.prefix": "trama_test_" + enginetest.Suffix(), "stores.maxConns": "3"}
 	for _, service := range stores {
 		set["stores."+service] = enginetest.PostgresDatabase(t)
 	}
 	harness.DropTopology(t, set["bus.url"], set["bus.prefix"])
 	return set
+}
+
+// turns bounds how many tests work PostgreSQL at a time: it has a hundred connections.
+var turns = make(chan struct{}, 2)
+
+func takeTurn(t *testing.T) {
+	turns <- struct{}{}
+	t.Cleanup(func() { <-turns })
 }
 
 var stores = []string{"marketing", "payments", "academics", "identity", "notifications", "acquirersim"}
@@ -143,7 +152,7 @@ func (x *trial) round(point string, repeat int) {
 	}
 	come()
 	begun := time.Now()
-	for again := begun.Add(3 * time.Second); exists(armed); x.revive() {
+	for again := begun.Add(3 * time.Second); exists(armed); {
 		if time.Since(begun) > patience {
 			x.t.Fatalf("%s never passed %s", victim, point)
 		}

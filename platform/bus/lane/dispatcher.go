@@ -32,7 +32,8 @@ type Dispatcher struct {
 	wakeAt   time.Time // when the bell looks next
 	rouse    func()    // makes it look now
 	workers  int
-	held     int // deliveries in hand
+	hiring   bool // a worker is to be started soon
+	held     int  // deliveries in hand
 	bytes    int
 	failing  int // lines whose first letter waits for another try
 	blocked  int // lines with letters
@@ -168,9 +169,30 @@ func (d *Dispatcher) enqueue(ln *line) bool {
 	return true
 }
 
+// gathering is how long less than a batch waits for a worker that is busy, before
+// it gets one of its own: workers that start at once find a few events each. It is
+// the machine's time: only how full batches are depends on it.
+const gathering = 5 * time.Millisecond
+
 // staff starts a worker if one more is allowed.
 func (d *Dispatcher) staff() {
-	if d.workers < d.sub.MaxInFlight && !d.draining {
+	switch {
+	case d.draining || d.workers >= d.sub.MaxInFlight:
+	case d.sub.Batch == nil || d.workers == 0 || len(d.ready) >= d.sub.MaxBatch:
+		d.workers++
+		go d.worker()
+	case !d.hiring:
+		d.hiring = true
+		time.AfterFunc(gathering, d.hire) // after the end of the term it does nothing
+	}
+}
+
+// hire starts the worker that staff put off.
+func (d *Dispatcher) hire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hiring = false
+	if len(d.ready) > 0 && d.workers < d.sub.MaxInFlight && !d.draining {
 		d.workers++
 		go d.worker()
 	}

@@ -3,6 +3,7 @@ package pgbus
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -129,13 +130,18 @@ func (w *writer) run() {
 func (w *writer) gather(first *job) (all *job, waiting []*job) {
 	all, waiting = &job{}, []*job{first}
 	all.join(first)
-	for len(waiting) < commitJobs && all.bytes < commitBytes {
-		select {
-		case j := <-w.jobs:
-			all.join(j)
-			waiting = append(waiting, j)
-		default:
-			return all, waiting
+	for came := true; came; {
+		came = false
+		runtime.Gosched() // the callers of the last commit are about to publish again
+		for len(waiting) < commitJobs && all.bytes < commitBytes {
+			select {
+			case j := <-w.jobs:
+				all.join(j)
+				waiting, came = append(waiting, j), true
+				continue
+			default:
+			}
+			break
 		}
 	}
 	return all, waiting
