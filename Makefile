@@ -45,8 +45,8 @@ release: ## freeze the contracts as they are: from now on they may only grow
 	cp contracts/rest/*.yaml contracts/rest/released/
 	cp contracts/events/schemas/*.json contracts/events/released/
 
-faults: ## kill -9 at every named point; KILLS=n for more than the 200 that CI does
-	TRAMA_TEST_KILLS=$(or $(KILLS),200) $(GO) test -count=1 -timeout 60m -v -run 'TestKills' ./tests/faults
+faults: ## the fault matrix, KILLS=n deaths at each point (100), into docs/reliability.md
+	TRAMA_FAULTS_KILLS=$(or $(KILLS),100) TRAMA_FAULTS_LONG=1 TRAMA_FAULTS_REPORT=$(CURDIR)/docs/reliability.md $(GO) test -count=1 -timeout 120m -v ./tests/faults
 
 simulate: ## the whole system under a fake clock and faults; SEEDS=n for more than the 2000 that CI does
 	cd tests/simulation && TRAMA_SIM_SEEDS=$(or $(SEEDS),2000) $(GO) test -count=1 -timeout 120m -run 'TestSeeds$$'

@@ -43,7 +43,6 @@ func (g *globals) connect(t target) (*operator, error) {
 	if o.base != "" && o.token != "" {
 		return o, nil
 	}
-	_ = os.Unsetenv("TRAMA_TOKEN") // is no configuration, and no business of an editor's
 	c, _, err := g.load(nil)
 	if err != nil {
 		return nil, err

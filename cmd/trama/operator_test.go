@@ -172,6 +172,9 @@ func TestOperatorsFindTheSystem(t *testing.T) {
 	}
 	t.Setenv("TRAMA_TOKEN", fakeToken)
 	works("unreadable token file, token in the environment", "--data", data)
+	if err := os.Unsetenv("TRAMA_TOKEN"); err != nil {
+		t.Fatal(err)
+	}
 	works("unreadable token file, token given", "--data", data, "--token", fakeToken)
 	fails(t, "the operator token cannot be read (read "+unreadable+": is a directory); run as who runs the system, or give --token or TRAMA_TOKEN", "--data", data)
 }

@@ -35,7 +35,7 @@ type Sources struct {
 const EnvPrefix = "TRAMA_"
 
 // foreignEnv are variables of ours that are not configuration.
-var foreignEnv = []string{"TRAMA_CRASH_FILE", "TRAMA_TEST_"}
+var foreignEnv = []string{"TRAMA_CRASH_FILE", "TRAMA_TEST_", "TRAMA_TOKEN"}
 
 // Checker is a configuration with rules of its own, with keys relative to it.
 type Checker interface{ Check() []Problem }

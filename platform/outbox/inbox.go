@@ -32,7 +32,11 @@ func InboxKey(eventID, replay string) string {
 // event was handled before, fn does not run and nil is returned.
 func (b *Box) Once(ctx context.Context, subscription string, e bus.Event, fn func(tx store.Tx) error) error {
 	return b.db.Update(ctx, func(tx store.Tx) error {
-		n, err := tx.Exec(ctx, InboxRow, subscription, InboxKey(e.ID, bus.Replay(ctx)), b.clock.Now().UnixMilli())
+		replay := bus.Replay(ctx)
+		n, err := tx.Exec(ctx, InboxRow, subscription, InboxKey(e.ID, replay), b.clock.Now().UnixMilli())
+		if err == nil && replay != "" {
+			err = b.handled(ctx, tx, subscription, e)
+		}
 		if err != nil {
 			return fmt.Errorf("inbox: %w", err)
 		}
@@ -41,6 +45,16 @@ func (b *Box) Once(ctx context.Context, subscription string, e bus.Event, fn fun
 		}
 		return b.effect(tx, func() error { return fn(tx) })
 	})
+}
+
+// handled notes for later that the event has had its effect: a replay may come
+// before the first delivery.
+func (b *Box) handled(ctx context.Context, tx store.Tx, subscription string, events ...bus.Event) error {
+	rows := make([]store.Statement, len(events))
+	for i, e := range events {
+		rows[i] = store.Statement{SQL: InboxRow, Args: []any{subscription, e.ID, b.clock.Now().UnixMilli()}}
+	}
+	return store.ExecAll(ctx, tx, rows...)
 }
 
 // OnceAll runs fn in one transaction with the inbox rows of the events. fn gets
@@ -52,6 +66,11 @@ func (b *Box) OnceAll(ctx context.Context, subscription string, events []bus.Eve
 		taken := make(map[string]bool, len(events))
 		for from := 0; from < len(events); from += inboxChunk {
 			if err := b.mark(ctx, tx, subscription, replay, events[from:min(from+inboxChunk, len(events))], taken); err != nil {
+				return fmt.Errorf("inbox: %w", err)
+			}
+		}
+		if replay != "" {
+			if err := b.handled(ctx, tx, subscription, events...); err != nil {
 				return fmt.Errorf("inbox: %w", err)
 			}
 		}

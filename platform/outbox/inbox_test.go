@@ -39,6 +39,25 @@ func TestAReplayHandlesEachEventOnceMore(t *testing.T) {
 	})
 }
 
+func TestAnEventThatWasReplayedFirstIsHandled(t *testing.T) {
+	engines(t, func(t *testing.T, db store.DB) {
+		box, n := newBox(db), 0
+		for _, replay := range []string{"r1", ""} {
+			ctx := bus.WithReplay(t.Context(), replay)
+			if err := box.Once(ctx, "sub", bus.Event{ID: "e"}, func(store.Tx) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			err := box.OnceAll(ctx, "sub", events("f"), func(store.Tx, []bus.Event) error { n += 100; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != 101 {
+			t.Errorf("%d effects, want one of each", n)
+		}
+	})
+}
+
 func TestOnceAllGivesWhatIsFresh(t *testing.T) {
 	engines(t, func(t *testing.T, db store.DB) {
 		box := newBox(db)

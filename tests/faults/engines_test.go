@@ -125,6 +125,9 @@ func (x *trial) refuses(round int) int {
 		case err != nil:
 			x.t.Fatal(err)
 		case a.Status == 503:
+			if got := a.Header.Get("Content-Type"); got != "application/problem+json" || a.Header.Get("Retry-After") == "" {
+				x.t.Errorf("the refusal is %s with Retry-After %q", got, a.Header.Get("Retry-After"))
+			}
 			return 1
 		case a.Status != 202:
 			x.t.Fatalf("on a full disk: %d %s", a.Status, a.Body)

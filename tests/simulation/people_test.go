@@ -117,7 +117,7 @@ func (p *people) pay(x payment) {
 	if x.twice {
 		p.order(x) // some time later, the same again
 	}
-	id := p.accepted[x.name]
+	id := p.of(x.name)
 	if id == "" {
 		return
 	}
@@ -186,10 +186,15 @@ func (p *people) await(x payment, state string) bool {
 	return false
 }
 
-func (p *people) payment(name string) (got harness.Payment) {
+// of gives the id that a payment was given.
+func (p *people) of(name string) string {
 	p.mu.Lock()
-	id := p.accepted[name]
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	return p.accepted[name]
+}
+
+func (p *people) payment(name string) (got harness.Payment) {
+	id := p.of(name)
 	status, answer := p.w.ask("look at "+name, "GET", "/v1/financeiro/pagamentos/"+id, nil)
 	if status != 200 || json.Unmarshal(answer, &got) != nil {
 		p.w.fail("payment %s was accepted and is not found: %d %s", name, status, answer)

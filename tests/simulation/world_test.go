@@ -91,7 +91,7 @@ func points() []string {
 
 // run lets processes live and die until quit.
 func (w *world) run() {
-	up := make(chan struct{})
+	up, once := make(chan struct{}), sync.Once{}
 	w.manager.Go(func() {
 		for n := 1; ; n++ {
 			i := w.live(n)
@@ -99,10 +99,7 @@ func (w *world) run() {
 			w.mu.Lock()
 			w.inc, w.last = i, i
 			w.mu.Unlock()
-			if up != nil {
-				close(up)
-				up = nil
-			}
+			once.Do(func() { close(up) })
 			select {
 			case <-i.died:
 			case <-w.quit:

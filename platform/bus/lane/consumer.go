@@ -149,6 +149,10 @@ func (t *term) work() error {
 			t.c.log(slog.LevelWarn, "event bus: cannot give back the lease of a subscription", slog.Any("error", err))
 		}
 	}()
+	// Between two parts of what operators do under their hold the lease is free.
+	if _, held, err := sub.Parking.Woken(t.c.life, sub.Name, t.c.cfg.Clock.Now(), 1); err == nil && held {
+		return nil
+	}
 	blocked, err := sub.Parking.Blocked(t.c.life, sub.Name)
 	if err != nil {
 		return fmt.Errorf("blocked subjects: %w", err)
