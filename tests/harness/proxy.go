@@ -88,6 +88,10 @@ func (p *Proxy) carry(client net.Conn) {
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.cutLocked()
+}
+
+func (p *Proxy) cutLocked() {
 	p.down = true
 	for c := range p.conns {
 		_ = c.Close()
@@ -172,12 +176,12 @@ func (p *Proxy) emit(dst net.Conn, x piece, up bool) bool {
 	_, err := dst.Write(x.text)
 	if cutting {
 		p.mu.Lock()
-		if p.cut != nil {
+		if p.cut != nil { // the first to get here; whoever waits may restore at once
+			p.cutLocked()
 			close(p.cut)
 			p.cut = nil
 		}
 		p.mu.Unlock()
-		p.Cut()
 		return false
 	}
 	if rate > 0 {
