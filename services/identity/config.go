@@ -11,7 +11,10 @@ import (
 type Config struct {
 	InitialPasswordLife time.Duration `key:"initialPasswordLife" default:"72h" help:"how long a first password works, 1m to 720h"`
 	ParallelHashes      int           `key:"parallelHashes" default:"1" help:"password hashes computed at the same time, 1 to 16; each takes 19 MiB of memory and one core"`
-	MaxInFlight         int           `key:"maxInFlight" default:"32" help:"events of one subscription handled at the same time, 1 to 1024"`
+	// HashMemory is the memory of one hash in KiB, for simulations that make very
+	// many; 0, and so everything that can be configured, is 19 MiB.
+	HashMemory  int
+	MaxInFlight int `key:"maxInFlight" default:"32" help:"events of one subscription handled at the same time, 1 to 1024"`
 }
 
 // Check tells what cannot work.

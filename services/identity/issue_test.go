@@ -108,7 +108,7 @@ func TestNoPasswordIsIssuedOnceThePersonHasChosen(t *testing.T) {
 	engines(t, func(t *testing.T, o *office) {
 		accountID := o.open(t, "ana@exemplo.com.br")
 		// Choosing comes with a later issue; this is the state it will leave.
-		hash, err := password.NewHasher(bytes.NewReader(make([]byte, 16)), 1).Hash(t.Context(), "escolhida pela Ana")
+		hash, err := password.NewHasher(bytes.NewReader(make([]byte, 16)), 1, 0).Hash(t.Context(), "escolhida pela Ana")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 func New(cfg Config, d module.Deps) (module.Service, error) {
 	accounts := &app.Accounts{
 		DB: d.Store, Box: d.Box, Clock: d.Clock, IDs: d.IDs, Crash: d.Crash,
-		Rand: rand.Reader, Hasher: password.NewHasher(rand.Reader, cfg.ParallelHashes), Life: cfg.InitialPasswordLife,
+		Rand: rand.Reader, Hasher: password.NewHasher(rand.Reader, cfg.ParallelHashes, cfg.HashMemory), Life: cfg.InitialPasswordLife,
 	}
 	return module.Service{Name: "identity", Modules: []module.Module{
 		{Name: "identity.api", RPC: rpc.Register(accounts)},

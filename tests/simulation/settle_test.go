@@ -25,7 +25,7 @@ func (w *world) settle(p *people) {
 			if !p.operate() {
 				return
 			}
-		} else if since > longest+max(0, -w.plan.jump) { // mails and notices wait until a clock that was set back is there again
+		} else if since > longest {
 			w.fail("phase %d does not come to rest: %v", w.phase, busy)
 			return
 		}

@@ -76,6 +76,7 @@ func settings(t testing.TB, more map[string]string) system.Config {
 	if _, problems := config.Load(&c, config.Sources{Set: set}); len(problems) > 0 {
 		t.Fatal(problems)
 	}
+	c.Identity.HashMemory = 64 // argon2id would be half of a run
 	return c
 }
 

@@ -37,7 +37,7 @@ const (
 
 // Ledger is the queue of notices.
 type Ledger interface {
-	Notices(ctx context.Context, now time.Time, limit int) ([]store.Notice, error)
+	Notices(ctx context.Context, now, latest time.Time, limit int) ([]store.Notice, error)
 	Delivered(ctx context.Context, id string) error
 	Postpone(ctx context.Context, id string, next time.Time) error
 	Wake() <-chan struct{}
@@ -96,7 +96,8 @@ func (s *Sender) pass(ctx context.Context, client *http.Client) (more bool, err 
 	if s.URL == "" {
 		return false, nil
 	}
-	due, err := s.Ledger.Notices(ctx, s.Clock.Now(), batch)
+	now := s.Clock.Now()
+	due, err := s.Ledger.Notices(ctx, now, now.Add(s.MaxBackoff), batch)
 	if err != nil {
 		return false, err
 	}

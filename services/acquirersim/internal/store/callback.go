@@ -38,10 +38,11 @@ func (l *Ledger) queue(ctx context.Context, tx store.Tx, n *Notice) error {
 // Wake fires after this process queued a notice.
 func (l *Ledger) Wake() <-chan struct{} { return l.wake }
 
-// Notices gives those that are due, the one that waits longest first.
-func (l *Ledger) Notices(ctx context.Context, now time.Time, limit int) ([]Notice, error) {
+// Notices gives those that are due by now, the one that waits longest first, or not
+// before latest: nobody made those wait so long, so the clock was set back since.
+func (l *Ledger) Notices(ctx context.Context, now, latest time.Time, limit int) ([]Notice, error) {
 	rows, err := l.db.Query(ctx, `SELECT id, charge_id, body, attempts, next_at FROM callback
-		WHERE next_at <= $1 ORDER BY next_at LIMIT $2`, millis(now), limit)
+		WHERE next_at <= $1 OR next_at > $2 ORDER BY next_at LIMIT $3`, millis(now), millis(latest), limit)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: notices: %w", err)
 	}

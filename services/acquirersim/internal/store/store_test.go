@@ -112,7 +112,7 @@ func notices(t *testing.T, l *store.Ledger) {
 	}
 	due := func(at time.Time, want int) []store.Notice {
 		t.Helper()
-		got, err := l.Notices(ctx, at, 10)
+		got, err := l.Notices(ctx, at, at.Add(time.Hour), 10)
 		if err != nil || len(got) != want {
 			t.Fatalf("%v %v, want %d", got, err, want)
 		}

@@ -66,13 +66,13 @@ func TestNoRandomnessNoPassword(t *testing.T) {
 	if p, err := password.New(bytes.NewReader(make([]byte, 19))); err == nil || p != "" {
 		t.Errorf("got %q, %v", p, err)
 	}
-	if h, err := password.NewHasher(bytes.NewReader(nil), 1).Hash(t.Context(), "x"); err == nil || h != "" {
+	if h, err := password.NewHasher(bytes.NewReader(nil), 1, 0).Hash(t.Context(), "x"); err == nil || h != "" {
 		t.Errorf("got %q, %v", h, err)
 	}
 }
 
 func TestHashMatchesItsPasswordOnly(t *testing.T) {
-	h := password.NewHasher(rand.Reader, 1)
+	h := password.NewHasher(rand.Reader, 1, 0)
 	hash, err := h.Hash(t.Context(), "bk7mw-3xdzr")
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func FuzzMatches(f *testing.F) {
 
 // Hashes must not make the process fat: afterwards none of their memory is held.
 func TestHashGivesItsMemoryBack(t *testing.T) {
-	h := password.NewHasher(rand.Reader, 1)
+	h := password.NewHasher(rand.Reader, 1, 0)
 	for range 5 {
 		if _, err := h.Hash(t.Context(), "x"); err != nil {
 			t.Fatal(err)

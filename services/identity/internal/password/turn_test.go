@@ -12,7 +12,7 @@ import (
 // until its caller gives up.
 func TestHashWaitsForItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHasher(rand.Reader, 2)
+		h := NewHasher(rand.Reader, 2, 0)
 		h.slots <- struct{}{}
 		h.slots <- struct{}{} // two others are at work
 

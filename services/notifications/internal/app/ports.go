@@ -40,7 +40,7 @@ type Queue interface {
 // Outgoing is the queue as the sender sees it.
 type Outgoing interface {
 	// Due gives up to limit waiting messages that are due at now, longest due first.
-	Due(ctx context.Context, now time.Time, limit int) ([]message.Message, error)
+	Due(ctx context.Context, now, latest time.Time, limit int) ([]message.Message, error)
 	// NextDue gives when the next message after now is due; zero when none waits.
 	NextDue(ctx context.Context, now time.Time) (time.Time, error)
 	// Save records what became of a message; nothing when it was dropped meanwhile.

@@ -79,7 +79,7 @@ func (r *round) dispatch(ctx context.Context) (time.Duration, error) {
 		return poll, nil
 	}
 	now := r.Clock.Now()
-	due, err := r.Outgoing.Due(ctx, now, 2*r.Parallel) // those in hand are among them
+	due, err := r.Outgoing.Due(ctx, now, now.Add(r.Retry.Longest), 2*r.Parallel) // those in hand are among them
 	if err != nil {
 		return poll, err
 	}

@@ -103,10 +103,11 @@ func many(rows store.Rows, err error) ([]message.Message, error) {
 	return out, rows.Err()
 }
 
-// Due gives waiting messages that are due.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]message.Message, error) {
-	return many(s.db.Query(ctx, `SELECT `+columns+` FROM message WHERE state = 'aguardando' AND due <= $1
-		ORDER BY due, id LIMIT $2`, now.UnixMilli(), limit))
+// Due gives waiting messages that are due by now, or not before latest: nobody
+// made those wait so long, so the clock was set back since.
+func (s *Store) Due(ctx context.Context, now, latest time.Time, limit int) ([]message.Message, error) {
+	return many(s.db.Query(ctx, `SELECT `+columns+` FROM message WHERE state = 'aguardando' AND (due <= $1 OR due > $2)
+		ORDER BY due, id LIMIT $3`, now.UnixMilli(), latest.UnixMilli(), limit))
 }
 
 // NextDue gives when the next message after now is due.
