@@ -101,7 +101,7 @@ func TestPowerCut(t *testing.T) {
 		var clients sync.WaitGroup
 		clients.Go(func() { x.crowd(16, 4) })
 		x.handled()
-		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // the cut comes when it comes
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)    // the cut comes when it comes
 		control := filepath.Join(d.dir, fmt.Sprint("control-", d.cuts)) // a new one: ext4 writes what replaces a file at once
 		if err := os.WriteFile(control, []byte("never synced"), 0o600); err != nil {
 			t.Fatal(err)
